@@ -1,0 +1,86 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+
+/**
+ * The engine: runs functions written in tfjs-core ops. Model code never knows which one runs it.
+ * Three implementations: native (src/engine/native, a traced TensorFlow graph through the C API), wasm and cpu
+ * (op by op under tfjs). `src/engine/choose.ts` picks one, out loud.
+ */
+
+export type EngineName = 'native' | 'wasm' | 'cpu';
+export type DType = 'float32' | 'int32';
+
+export interface TensorSpec {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+/** A tensor's value on the host, row-major. */
+export interface HostTensor extends TensorSpec {
+  readonly data: Float32Array | Int32Array;
+}
+
+export type HostTensors = Record<string, HostTensor>;
+export type Tensors = Record<string, Tensor>;
+
+/**
+ * Counter-based random numbers (Philox4x32-10): a pure function of (seed, purpose, step, index). There is no hidden
+ * state, so nothing of it is ever saved. The same numbers as src/engine/philox.ts gives: uniforms bit for bit,
+ * normals to 1e-6. Each `purpose` is an independent stream.
+ */
+export interface Random {
+  /** Uniform in [0, 1), float32. */
+  uniform(purpose: string, shape: number[]): Tensor;
+  /** Standard normal, float32. */
+  normal(purpose: string, shape: number[]): Tensor;
+}
+
+/**
+ * A pure function from state and inputs to new state and outputs. Called once on the native engine (traced), once a
+ * run on the others. It makes tensors freely: the engine disposes all of them but those it returns.
+ * `state` of the result holds only the tensors that change; a name absent from it keeps its value.
+ */
+export type ProgramFunction = (
+  state: Tensors,
+  inputs: Tensors,
+  random: Random,
+) => { readonly state?: Tensors; readonly outputs: Tensors };
+
+export interface ProgramDefinition {
+  /** For messages and profiles. */
+  readonly name: string;
+  /** Keys the random streams. A safe integer. */
+  readonly seed: number;
+  /** The initial state, by name. It then lives on the device. */
+  readonly state: HostTensors;
+  readonly inputs: Record<string, TensorSpec>;
+  readonly fn: ProgramFunction;
+}
+
+/** A compiled function and its state. Owned by whoever compiled it, who calls `dispose`. */
+export interface Program {
+  /** Seconds spent on tracing, and ops in the graph (0 where nothing is compiled). */
+  readonly compiled: { readonly seconds: number; readonly ops: number };
+  /**
+   * One run: the inputs go in, the state moves on, the outputs come out. Asynchronous: the main thread stays free.
+   * `step` counts the random streams. Runs of one program never overlap: a call waits for the one before.
+   * @throws RepulsorError ENGINE_FAILED naming the input that is missing or misshapen, or what the engine said.
+   */
+  run(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<HostTensors>;
+  /** Copies of the state, consistent with each other (taken between two runs). All of it, or the names given. */
+  readState(names?: readonly string[]): Promise<HostTensors>;
+  /** Overwrites the named state. @throws RepulsorError ENGINE_FAILED when a shape or dtype does not fit. */
+  writeState(values: HostTensors): Promise<void>;
+  dispose(): void;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  /** "cpu", or the GPU's name. */
+  readonly device: string;
+  /** Threads one op may use. */
+  readonly threads: number;
+  /** Of the library underneath: "TensorFlow 2.21.0", "tfjs-wasm 4.22.0". */
+  readonly version: string;
+  compile(definition: ProgramDefinition): Promise<Program>;
+  dispose(): void;
+}

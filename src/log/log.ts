@@ -1,0 +1,97 @@
+/**
+ * The Log: partitioned, append-only, offsets per partition. Two implementations, held to one test suite
+ * (test/log/contract.test.ts): `file:DIR` (embedded, src/log/file-log.ts) and `kafka://host:port,...`
+ * (src/log/kafka-log.ts). Everything read is *committed*: records of open or aborted transactions are never seen.
+ */
+
+/** One record as read. `offset` is exact up to 2^53 - 1. Offsets of a partition rise but may have gaps. */
+export interface LogRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Milliseconds since the epoch, as given by the writer. */
+  readonly timestamp: number;
+  readonly key: Uint8Array | null;
+  /** `null` is a tombstone. */
+  readonly value: Uint8Array | null;
+  readonly headers: Readonly<Record<string, Uint8Array>>;
+}
+
+/** One record to write. `partition` defaults to 0, `timestamp` to now. */
+export interface NewRecord {
+  readonly partition?: number;
+  readonly timestamp?: number;
+  readonly key?: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers?: Readonly<Record<string, Uint8Array>>;
+}
+
+export interface TopicSettings {
+  /** Number of partitions of a new topic. Default 1. */
+  readonly partitions?: number;
+  /** Milliseconds that records are kept; `null` (the default) keeps them forever. */
+  readonly retentionMs?: number | null;
+}
+
+/** `earliest`: the first offset still there. `end`: one past the last *committed* record (the last stable offset). */
+export interface OffsetRange {
+  readonly earliest: number;
+  readonly end: number;
+}
+
+export interface ReadOptions {
+  /** Partition -> first offset wanted. Only these partitions are read. */
+  readonly from: ReadonlyMap<number, number>;
+  /** Partition -> first offset no longer wanted: the read ends there. Absent: it follows the topic forever. */
+  readonly to?: ReadonlyMap<number, number>;
+  /** Most bytes of record values held ahead of the reader, over all partitions. Default 16 MiB. */
+  readonly maxBufferedBytes?: number;
+  /** Ends the read, without an error, soon after it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+/** Where a batch of appended records came to lie: for each record, in the order given, its partition and offset. */
+export type Appended = ReadonlyArray<{ readonly partition: number; readonly offset: number }>;
+
+/** An open transaction: nothing of it can be read before `commit` resolves; all of it after. Used once. */
+export interface Transaction {
+  append(topic: string, records: readonly NewRecord[]): Promise<Appended>;
+  /** The consumer group's offsets become part of the transaction, so that outside tools (lag monitors) see them. */
+  sendOffsets(group: string, topic: string, next: ReadonlyMap<number, number>): Promise<void>;
+  /** @throws RepulsorError FENCED when another writer took the id over. */
+  commit(): Promise<void>;
+  abort(): Promise<void>;
+}
+
+/** The one living writer of a transactional id. */
+export interface FencedWriter {
+  /** How often this id was taken over; rises by at least one with each `takeOver`. */
+  readonly epoch: number;
+  /** @throws RepulsorError FENCED when another writer took the id over. */
+  begin(): Promise<Transaction>;
+  close(): Promise<void>;
+}
+
+export interface Log {
+  /** The URL it was opened by, without secrets. */
+  readonly url: string;
+  topics(): Promise<string[]>;
+  /** Does nothing when the topic is there already. */
+  createTopic(topic: string, settings?: TopicSettings): Promise<void>;
+  /** @throws RepulsorError TOPIC_MISSING */
+  partitions(topic: string): Promise<number[]>;
+  /** @throws RepulsorError TOPIC_MISSING */
+  offsets(topic: string, partition: number): Promise<OffsetRange>;
+  /**
+   * Reads committed records. Pull-based: at most `maxBufferedBytes` are held ahead of the reader. With `to`, records come
+   * partition by partition in turn, one record each (round robin by ascending partition, a partition leaves the turn
+   * when it is done), so a bounded read has one order only. Without `to`, partitions come as their records arrive.
+   * @throws RepulsorError STATE_TRUNCATED when `from` lies before the earliest offset still there.
+   */
+  read(topic: string, options: ReadOptions): AsyncIterable<LogRecord>;
+  /** Plain append, durable when it resolves. @throws RepulsorError LOG_LOCKED */
+  append(topic: string, records: readonly NewRecord[]): Promise<Appended>;
+  /** Becomes the writer of `transactionalId`: fences the one before and ends its open transaction first. */
+  takeOver(transactionalId: string): Promise<FencedWriter>;
+  close(): Promise<void>;
+}
