@@ -1,0 +1,49 @@
+/** What one training step tells: plain numbers, made once, shown by progress, metrics and the journal alike. */
+export interface StepReport {
+  /** Steps done, this one included. */
+  readonly step: number;
+  /** Loss terms by name; `total` is the one minimised. */
+  readonly terms: Readonly<Record<string, number>>;
+  /** Global L2 norm of the gradient before clipping. */
+  readonly gradientNorm: number;
+  readonly parameterNorm: number;
+  readonly learningRate: number;
+  readonly samples: number;
+  /** Wall seconds of the engine call. */
+  readonly stepSeconds: number;
+  /** Wall seconds that the trainer waited for the batch. */
+  readonly waitSeconds: number;
+  /** Null when the run has no repulsion. */
+  readonly repulsion: RepulsionReport | null;
+}
+
+export interface RepulsionReport {
+  /** Valid rows in the queue after the step, and its size K. */
+  readonly queueFill: number;
+  readonly queueCapacity: number;
+  /** Age in steps of the queue's oldest and mean valid row. */
+  readonly ageMax: number;
+  readonly ageMean: number;
+  /** Mean squared distance between the batch's projections and the keys of the same inputs (0 with current keys). */
+  readonly drift: number;
+  /** Squared distance between the mean projection of the batch and the mean row of the queue: near 4 when the batch has fled. */
+  readonly shift: number;
+  /** Mean cosine between the batch and the valid rows of the queue. */
+  readonly similarity: number;
+  /** Mean squared distance between the projections of two samples of the batch; 0 is collapse, 2 is spread. */
+  readonly pairDistance: number;
+  /** log mean exp(-2 d^2) over pairs of the batch (Wang and Isola 2020); 0 is collapse. */
+  readonly uniformity: number;
+}
+
+/** What one commit tells. */
+export interface CommitReport {
+  readonly step: number;
+  readonly generation: number;
+  /** Wall seconds from the copy of the state to the committed transaction. */
+  readonly seconds: number;
+  /** Of these, seconds in which no step could run. */
+  readonly stallSeconds: number;
+  /** Bytes of blobs written; unchanged blobs are not written again. */
+  readonly bytesWritten: number;
+}
