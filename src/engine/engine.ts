@@ -24,7 +24,7 @@ export type Tensors = Record<string, Tensor>;
 
 /**
  * Counter-based random numbers (Philox4x32-10): a pure function of (seed, purpose, step, index). There is no hidden
- * state, so nothing of it is ever saved. The same numbers as src/engine/philox.ts gives: uniforms bit for bit,
+ * state, so nothing of it is ever saved. The same numbers as src/random/philox.ts gives: uniforms bit for bit,
  * normals to 1e-6. Each `purpose` is an independent stream.
  */
 export interface Random {
