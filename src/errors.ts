@@ -14,6 +14,7 @@ const ERRORS = {
   TOPIC_MISSING: EXIT.failed, // the topic does not exist
   BAD_RECORD: EXIT.failed, // bytes that do not decode, or break a limit
   TOO_MANY_BAD_RECORDS: EXIT.failed, // the share of bad records passed the set limit
+  METRICS_UNAVAILABLE: EXIT.failed, // the metrics port is taken, or may not be bound here
   DIVERGED: EXIT.failed, // the loss is no longer a finite number
   FENCED: EXIT.fenced, // another trainer took this run over
   STATE_DAMAGED: EXIT.damaged, // a blob, segment or record whose checksum does not match

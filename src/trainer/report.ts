@@ -40,6 +40,8 @@ export interface RepulsionReport {
 export interface CommitReport {
   readonly step: number;
   readonly generation: number;
+  /** Samples trained since the run began, up to `step`: the `samples` of the committed stream position. */
+  readonly samples: number;
   /** Wall seconds from the copy of the state to the committed transaction. */
   readonly seconds: number;
   /** Of these, seconds in which no step could run. */
