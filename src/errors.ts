@@ -11,6 +11,7 @@ const ERRORS = {
   LOG_UNREACHABLE: EXIT.failed, // no broker answers, or the folder cannot be opened
   LOG_LOCKED: EXIT.failed, // another live process is the writer
   LOG_FAILED: EXIT.failed, // a read or a write failed
+  STORE_FAILED: EXIT.failed, // a blob cannot be written or read (disk full, permissions)
   TOPIC_MISSING: EXIT.failed, // the topic does not exist
   BAD_RECORD: EXIT.failed, // bytes that do not decode, or break a limit
   TOO_MANY_BAD_RECORDS: EXIT.failed, // the share of bad records passed the set limit
