@@ -1,0 +1,52 @@
+import { createRequire } from 'node:module';
+import { dirname, sep } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { RepulsorError } from '../../errors.ts';
+import type { Engine } from '../engine.ts';
+import { EagerProgram } from './eager-program.ts';
+
+const require = createRequire(import.meta.url);
+
+const version = (name: string): string => (require(`@tensorflow/${name}/package.json`) as { version: string }).version;
+
+async function use(backend: 'wasm' | 'cpu'): Promise<void> {
+  let reason = 'the backend did not initialise';
+  const ready = await tf.setBackend(backend).catch((error: Error) => {
+    reason = error.message;
+    return false;
+  });
+  if (ready) return;
+  throw new RepulsorError('ENGINE_UNAVAILABLE', `the ${backend} engine cannot be started: ${reason}`, {
+    hint: 'reinstall the dependencies (npm ci), or choose another engine',
+  });
+}
+
+/**
+ * WebAssembly op by op. One thread: tfjs's threaded build needs a browser's workers (tensorflow/tfjs issue 3830), so
+ * under Node it is never loaded. Runs on the calling thread: that thread is busy while a step runs.
+ */
+export async function openWasmEngine(): Promise<Engine> {
+  const wasm = await import('@tensorflow/tfjs-backend-wasm');
+  wasm.setWasmPaths(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + sep);
+  await use('wasm');
+  return engine('wasm', `tfjs-wasm ${version('tfjs-backend-wasm')}`);
+}
+
+/** Plain JavaScript op by op: slow, needs nothing, and the reference the other engines are tested against. */
+export async function openCpuEngine(): Promise<Engine> {
+  await import('@tensorflow/tfjs-backend-cpu');
+  await use('cpu');
+  // Else its first op prints an advertisement for tfjs-node.
+  (tf.backend() as unknown as { firstUse: boolean }).firstUse = false;
+  return engine('cpu', `tfjs-cpu ${version('tfjs-backend-cpu')}`);
+}
+
+const engine = (name: 'wasm' | 'cpu', library: string): Engine => ({
+  name,
+  device: 'cpu',
+  threads: 1,
+  version: library,
+  compile: async (definition) => new EagerProgram(name, definition),
+  // The backend stays: tfjs shares it by the whole process, and it holds no tensors but those of programs.
+  dispose: () => {},
+});

@@ -1,0 +1,122 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { RepulsorError } from '../errors.ts';
+import type { DType, HostTensor, HostTensors, ProgramDefinition, ProgramFunction, TensorSpec } from './engine.ts';
+
+/** What every engine checks the same way, so that a mistake reads the same wherever it is made. */
+
+const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+
+const describe = (spec: TensorSpec): string => `${spec.dtype} [${spec.shape.join(', ')}]`;
+
+function refuse(program: string, what: string, hint: string): never {
+  throw new RepulsorError('ENGINE_FAILED', `program "${program}": ${what}`, { hint });
+}
+
+function checkData(program: string, what: string, spec: TensorSpec, data: unknown): void {
+  const type = spec.dtype === 'float32' ? Float32Array : Int32Array;
+  const hint = `pass ${describe(spec)} as a ${type.name} of ${elements(spec.shape)} elements, row-major`;
+  if (!(data instanceof type)) {
+    const got = data === undefined ? 'is missing' : `is a ${(data as object)?.constructor?.name ?? data}`;
+    refuse(program, `${what} ${got}, not a ${type.name}`, hint);
+  }
+  if (data.length !== elements(spec.shape)) {
+    refuse(program, `${what} has ${data.length} elements, not the ${elements(spec.shape)} of ${describe(spec)}`, hint);
+  }
+}
+
+/** @throws RepulsorError ENGINE_FAILED naming the input that is missing, unknown, or of the wrong type or size. */
+export function checkInputs(definition: ProgramDefinition, inputs: Record<string, unknown>): void {
+  for (const [name, spec] of Object.entries(definition.inputs)) {
+    checkData(definition.name, `input "${name}"`, spec, inputs[name]);
+  }
+  for (const name of Object.keys(inputs)) {
+    if (!Object.hasOwn(definition.inputs, name)) {
+      refuse(
+        definition.name,
+        `there is no input "${name}"`,
+        `its inputs: ${Object.keys(definition.inputs).join(', ')}`,
+      );
+    }
+  }
+}
+
+/** @throws RepulsorError ENGINE_FAILED when a step is none, or its number could not be told apart from another's. */
+export function checkStep(definition: ProgramDefinition, step: number): void {
+  if (!Number.isSafeInteger(step) || step < 0) {
+    refuse(definition.name, `step ${step} is not a safe integer >= 0`, 'count the steps from 0');
+  }
+}
+
+/** @throws RepulsorError ENGINE_FAILED when a name is not part of the state. */
+export function checkStateNames(definition: ProgramDefinition, names: readonly string[]): void {
+  for (const name of names) {
+    if (!Object.hasOwn(definition.state, name)) {
+      refuse(definition.name, `there is no state "${name}"`, `its state: ${Object.keys(definition.state).join(', ')}`);
+    }
+  }
+}
+
+/** @throws RepulsorError ENGINE_FAILED when a name, shape or dtype is not that of the state. */
+export function checkStateValues(definition: ProgramDefinition, values: HostTensors): void {
+  checkStateNames(definition, Object.keys(values));
+  for (const [name, value] of Object.entries(values)) {
+    const spec = definition.state[name] as HostTensor;
+    if (value.dtype !== spec.dtype || String(value.shape) !== String(spec.shape)) {
+      refuse(
+        definition.name,
+        `state "${name}" is ${describe(spec)}, and ${describe(value)} does not fit`,
+        'a state tensor keeps its shape and dtype for life: compile the program again with the new ones',
+      );
+    }
+    checkData(definition.name, `state "${name}"`, spec, value.data);
+  }
+}
+
+/** @throws RepulsorError ENGINE_FAILED when the definition contradicts itself. */
+export function checkDefinition(definition: ProgramDefinition): void {
+  if (!Number.isSafeInteger(definition.seed)) {
+    refuse(definition.name, `the seed ${definition.seed} is not a safe integer`, 'choose a whole number');
+  }
+  checkStateValues(definition, definition.state);
+}
+
+/** dtype of a tensor as it leaves an engine: booleans leave as int32 (0 or 1). */
+export function hostDType(definition: ProgramDefinition, what: string, tensor: Tensor): DType {
+  if (tensor.dtype === 'float32' || tensor.dtype === 'int32') return tensor.dtype;
+  if (tensor.dtype === 'bool') return 'int32';
+  return refuse(definition.name, `${what} is ${tensor.dtype}`, 'return float32, int32 or bool tensors');
+}
+
+/** @throws RepulsorError ENGINE_FAILED naming the tensor that the function returned and should not have. */
+export function checkResult(definition: ProgramDefinition, result: ReturnType<ProgramFunction>): void {
+  if (result instanceof Promise) {
+    refuse(
+      definition.name,
+      'its function is asynchronous',
+      'build the tensors synchronously: nothing can be awaited in it',
+    );
+  }
+  checkStateNames(definition, Object.keys(result.state ?? {}));
+  for (const [name, tensor] of Object.entries(result.state ?? {})) {
+    const spec = definition.state[name] as HostTensor;
+    if (tensor.dtype !== spec.dtype || String(tensor.shape) !== String(spec.shape)) {
+      const got = `${tensor.dtype} [${tensor.shape.join(', ')}]`;
+      refuse(
+        definition.name,
+        `state "${name}" is ${describe(spec)}, but its function returned ${got}`,
+        'return the same shape and dtype',
+      );
+    }
+  }
+  for (const [name, tensor] of Object.entries(result.outputs)) hostDType(definition, `output "${name}"`, tensor);
+}
+
+/** What a run or a compilation threw, as an error that says where. */
+export function engineFailure(definition: ProgramDefinition, doing: string, cause: unknown): RepulsorError {
+  if (cause instanceof RepulsorError) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new RepulsorError('ENGINE_FAILED', `program "${definition.name}", ${doing}: ${message}`, {
+    hint: 'the message above is from the library underneath: it names the operation at fault',
+    cause,
+  });
+}
