@@ -1,0 +1,61 @@
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+
+/** The repulsion of a batch from its negatives. */
+export interface RepulsionForm {
+  /** Temperature. */
+  readonly tau: number;
+  /** 'global': the log of the mean over all pairs. 'per-anchor': the mean over anchors of each one's log. */
+  readonly reduction: 'global' | 'per-anchor';
+  /** Distances divided by the dimension, as the dispersive loss has them. */
+  readonly perDimension: boolean;
+  /** The zero distance of each sample to itself counts as a pair too, as in the dispersive loss. */
+  readonly includeSelf: boolean;
+}
+
+export interface QueueNegatives {
+  /** (K, d); a constant: no gradient flows into it. */
+  readonly rows: Tensor2D;
+  /** (K): 1 for rows that count, else 0. */
+  readonly mask: Tensor1D;
+  /** In [0, 1]: how much a queue row counts against a row of the batch (the ramp). */
+  readonly weight: Scalar;
+}
+
+/** exp(MASKED) is 0 in float32, and no infinity can meet a zero in the gradient. */
+const MASKED = -1e9;
+
+/** Squared Euclidean distances of all rows of a (A, d) to all rows of b (M, d), at least 0. Returns (A, M). */
+export function squaredDistances(a: Tensor2D, b: Tensor2D): Tensor2D {
+  const products = tf.matMul(a, b, false, true);
+  const squares = tf.add(tf.sum(tf.square(a), 1, true), tf.reshape(tf.sum(tf.square(b), 1), [1, -1]));
+  return tf.relu(tf.sub(squares, tf.mul(products, 2)));
+}
+
+/**
+ * Repulsor's loss: L = log [ 1/(B M) sum_i sum_j exp(-||z_i - n_j||^2 / tau) ], where the negatives n_j of anchor i are
+ * the other samples of the batch (gradient through both sides) and the valid rows of the queue (constants, weighted by
+ * the ramp); M is their (weighted) count. Without a queue, with `includeSelf` and `perDimension`, it is the dispersive
+ * loss of Wang and He 2025 (L2 form). z: (B, d). Sums are log-sum-exp in float32.
+ */
+export function repulsion(z: Tensor2D, queue: QueueNegatives | null, form: RepulsionForm): Scalar {
+  const [b, d] = z.shape;
+  const scale = -1 / (form.tau * (form.perDimension ? d : 1));
+  const own = tf.mul(squaredDistances(z, z), scale);
+  let logits: Tensor = form.includeSelf ? own : tf.add(own, tf.mul(tf.eye(b), MASKED)); // (B, B)
+  let count: Tensor = tf.scalar(form.includeSelf ? b : b - 1);
+  if (queue !== null) {
+    const weights = tf.mul(queue.mask, queue.weight);
+    // A weight w is an added log w; a row that does not count is masked, since log 0 has no gradient to give.
+    const logWeights = tf.where(
+      tf.greater(weights, 0),
+      tf.log(tf.maximum(weights, 1e-30)),
+      tf.fill(weights.shape, MASKED),
+    );
+    const far = tf.add(tf.mul(squaredDistances(z, queue.rows), scale), tf.reshape(logWeights, [1, -1]));
+    logits = tf.concat([logits, far], 1); // (B, B + K)
+    count = tf.add(count, tf.sum(weights));
+  }
+  if (form.reduction === 'per-anchor') return tf.mean(tf.sub(tf.logSumExp(logits, 1), tf.log(count))) as Scalar;
+  return tf.sub(tf.logSumExp(logits), tf.log(tf.mul(count, b))) as Scalar;
+}

@@ -1,0 +1,13 @@
+import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+
+/** Global L2 norm of a flat vector. */
+export function norm(vector: Tensor1D): Scalar {
+  return tf.sqrt(tf.sum(tf.square(vector)));
+}
+
+/** The gradient scaled down to norm `limit` where its norm exceeds it (Pascanu et al. 2013); null leaves it alone. */
+export function clipByNorm(gradient: Tensor1D, gradientNorm: Scalar, limit: number | null): Tensor1D {
+  if (limit === null) return gradient;
+  return tf.mul(gradient, tf.div(limit, tf.maximum(gradientNorm, limit)));
+}

@@ -1,0 +1,160 @@
+import type { ProjectionSettings } from '../losses/projection.ts';
+import type { RepulsionForm } from '../losses/repulsion.ts';
+import type { SiTSettings } from '../model/sit.ts';
+import type { AdamWSettings } from '../optim/adamw.ts';
+import type { ScheduleSettings } from '../optim/schedule.ts';
+
+/** The repulsion: projection, form, negatives, and the guard against the batch's escape from its own queue. */
+export interface RepulsionSettings {
+  /** Its weight in the total loss. */
+  readonly lambda: number;
+  /** The block, counted from 1, whose activations repel. */
+  readonly block: number;
+  readonly projection: ProjectionSettings;
+  readonly form: RepulsionForm;
+  /** K, the rows of the queue; 0 repels within the batch only. */
+  readonly queue: number;
+  /** The queue counts from this step on, and rises to its full weight over `ramp` steps. */
+  readonly start: number;
+  readonly ramp: number;
+  /**
+   * Momentum of the slow copy of network and head that makes the keys (MoCo). `null`: the keys are the detached
+   * projections of the batch, which cost nothing and need `projection.centre`.
+   */
+  readonly keyMomentum: number | null;
+}
+
+/** A pipeline: from a topic of images to a trained model. Plain data, so that it can be digested, stored and compared. */
+export interface Pipeline {
+  readonly name: string;
+  /** Keys every random number of the run. A safe integer. */
+  readonly seed: number;
+  /** `file:DIR` or `kafka://host:port,...`; `--log` overrides it. */
+  readonly log: string;
+  readonly source: {
+    readonly topic: string;
+    /** Passes over the topic as it stands when the run begins; null follows it as it grows. */
+    readonly epochs: number | null;
+    /** Where a new run that follows the topic begins. */
+    readonly from: 'earliest' | 'latest';
+    /** A built-in data set that fills the topic when it is not there. */
+    readonly ingest: 'digits' | null;
+  };
+  readonly operators: {
+    /** Samples in a shuffle window; 1 keeps their order. */
+    readonly shuffle: number;
+    readonly flip: boolean;
+    readonly batch: number;
+    /** Batches ready ahead of the trainer. */
+    readonly prefetch: number;
+    /** The run stops when more than this share of the last thousand records was bad. */
+    readonly badRecords: number;
+    /** Latents are multiplied by this; images of bytes become [-1, 1] whatever it is. */
+    readonly latentScale: number;
+  };
+  readonly model: SiTSettings;
+  readonly losses: {
+    /** Share of labels replaced by the null class, for classifier-free guidance. */
+    readonly labelDropout: number;
+    readonly repulsion: RepulsionSettings | null;
+  };
+  readonly optimizer: AdamWSettings &
+    ScheduleSettings & {
+      /** Limit of the gradient's global norm; null for none. */
+      readonly clip: number | null;
+      /** Decay of the averaged weights that sampling uses. */
+      readonly ema: number;
+    };
+  /** Steps in all; null trains until the topic or the user ends it. */
+  readonly steps: number | null;
+  /** A commit every so many steps or seconds, whichever comes first. */
+  readonly commit: { readonly everySteps: number; readonly everySeconds: number };
+  /** The grid of samples made at the end. */
+  readonly sampling: SamplingSettings;
+  readonly metrics: { readonly host: string; readonly port: number };
+}
+
+export interface SamplingSettings {
+  readonly solver: 'euler' | 'heun';
+  readonly steps: number;
+  /** Classifier-free guidance scale; 1 is none. */
+  readonly guidance: number;
+  readonly perLabel: number;
+}
+
+type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
+
+/** What a pipeline module must say; all else has a default. */
+export type PipelineInput = DeepPartial<Pipeline> & {
+  readonly name: string;
+  readonly source: { readonly topic: string };
+  readonly model: Pick<SiTSettings, 'input' | 'patch' | 'width' | 'depth' | 'heads' | 'classes'>;
+};
+
+/** Defaults of the repulsion for ImageNet-size runs (docs/decisions.md says where each comes from). */
+function defaultRepulsion(depth: number): RepulsionSettings {
+  return {
+    lambda: 0.5,
+    block: Math.max(1, Math.floor(depth / 4)),
+    projection: { pool: 'mean', head: 'mlp', dim: 128, centre: false, normalize: true },
+    form: { tau: 0.5, reduction: 'global', perDimension: false, includeSelf: false },
+    queue: 65_536,
+    start: 0,
+    ramp: 1_000,
+    keyMomentum: 0.999,
+  };
+}
+
+function defaults(input: PipelineInput): Pipeline {
+  return {
+    name: input.name,
+    seed: 0,
+    log: 'file:runs/log',
+    source: { topic: input.source.topic, epochs: null, from: 'earliest', ingest: null },
+    operators: { shuffle: 4_096, flip: false, batch: 32, prefetch: 4, badRecords: 0.5, latentScale: 0.18215 },
+    model: { mlpRatio: 4, timeScale: 1, learnSigma: false, ...input.model },
+    losses: { labelDropout: 0.1, repulsion: defaultRepulsion(input.model.depth) },
+    optimizer: {
+      learningRate: 1e-4,
+      warmup: 0,
+      decayShare: 0,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      clip: null,
+      ema: 0.9999,
+    },
+    steps: null,
+    commit: { everySteps: 500, everySeconds: 60 },
+    sampling: { solver: 'euler', steps: 25, guidance: 1.5, perLabel: 10 },
+    metrics: { host: '127.0.0.1', port: 9464 },
+  };
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** `over` laid on `base`, deeply; null and lists replace whole. */
+function merge(base: unknown, over: unknown): unknown {
+  if (over === undefined) return base;
+  if (!isPlain(base) || !isPlain(over)) return over;
+  const keys = new Set([...Object.keys(base), ...Object.keys(over)]);
+  return Object.fromEntries([...keys].map((key) => [key, merge(base[key], over[key])]));
+}
+
+/**
+ * A pipeline with every default filled in. What a pipeline module exports by default.
+ * It is checked when it is loaded (src/trainer/check-pipeline.ts), after the command line's overrides.
+ *
+ * @example
+ * export default definePipeline({
+ *   name: 'digits',
+ *   source: { topic: 'digits', epochs: 10 },
+ *   model: { input: [28, 28, 1], patch: 4, width: 64, depth: 4, heads: 2, classes: 10 },
+ * });
+ */
+export function definePipeline(input: PipelineInput): Pipeline {
+  return merge(defaults(input), input) as Pipeline;
+}
