@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RepulsorError } from '../errors.ts';
+import { syncFolder } from './folder-store.ts';
+import { checkRunId } from './run-id.ts';
+
+const FORMAT_VERSION = 1;
+
+/** What `DIR/run.json` says. The state itself lies in the log and in `DIR/blobs`. */
+export interface RunDescription {
+  readonly run: string;
+  /** URL of the log that holds the run's topics, without user, password and query. */
+  readonly log: string;
+  /** Name of the pipeline. */
+  readonly pipeline: string;
+  /** When the run was made, ISO 8601. */
+  readonly created: string;
+}
+
+export interface RunFolder extends RunDescription {
+  readonly folder: string;
+  /** Folder of the blobs. */
+  readonly blobs: string;
+}
+
+/**
+ * Makes the folder of a new run: `run.json` appears whole or not at all.
+ * @throws RepulsorError USAGE for an id that cannot be one, or when another run lives there; STORE_FAILED
+ */
+export async function createRunFolder(folder: string, run: RunDescription): Promise<RunFolder> {
+  checkRunId(run.run);
+  const there = await readDescription(folder);
+  if (there !== null) {
+    throw new RepulsorError('USAGE', `${folder} is the folder of the run ${there.run} already`, {
+      hint: 'Go on with that run, or choose another folder.',
+    });
+  }
+  const description: RunDescription = { ...run, log: withoutSecrets(run.log) };
+  const path = join(folder, 'run.json');
+  const temporary = join(folder, `run.json.${randomUUID()}`);
+  try {
+    await mkdir(join(folder, 'blobs'), { recursive: true });
+    const file = await open(temporary, 'wx');
+    try {
+      await file.writeFile(`${JSON.stringify({ formatVersion: FORMAT_VERSION, ...description }, null, 2)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    await syncFolder(folder);
+  } catch (cause) {
+    await unlink(temporary).catch(() => undefined);
+    throw new RepulsorError('STORE_FAILED', `cannot write ${path}: ${(cause as Error).message}`, {
+      hint: 'Check that the folder is writable and its disk has room.',
+      cause,
+    });
+  }
+  return located(folder, description);
+}
+
+/** @throws RepulsorError USAGE when the folder is no run, STATE_DAMAGED, FORMAT_NEWER */
+export async function openRunFolder(folder: string): Promise<RunFolder> {
+  const description = await readDescription(folder);
+  if (description === null) {
+    throw new RepulsorError('USAGE', `${folder} is not the folder of a run: it has no run.json`, {
+      hint: 'Name a folder that `repulsor train` made, or begin a new run there.',
+    });
+  }
+  return located(folder, description);
+}
+
+/** The run that lives in the folder, or null. */
+export async function findRunFolder(folder: string): Promise<RunFolder | null> {
+  const description = await readDescription(folder);
+  return description === null ? null : located(folder, description);
+}
+
+function located(folder: string, description: RunDescription): RunFolder {
+  return { ...description, folder, blobs: join(folder, 'blobs') };
+}
+
+async function readDescription(folder: string): Promise<RunDescription | null> {
+  const path = join(folder, 'run.json');
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    throw new RepulsorError('STORE_FAILED', `cannot read ${path}: ${(cause as Error).message}`, {
+      hint: 'Name the folder of a run, and check that it can be read.',
+      cause,
+    });
+  }
+  return checkDescription(text, path);
+}
+
+function checkDescription(text: string, path: string): RunDescription {
+  let json: Record<string, unknown> | null = null;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // told below, as for JSON of another shape
+  }
+  const version = json?.['formatVersion'];
+  if (typeof version === 'number' && version > FORMAT_VERSION) {
+    throw new RepulsorError('FORMAT_NEWER', `${path} has format ${version}; this version reads ${FORMAT_VERSION}`, {
+      hint: 'Use the version of repulsor that made the run, or a later one.',
+    });
+  }
+  const { run, log, pipeline, created } = json ?? {};
+  if (version !== FORMAT_VERSION || ![run, log, pipeline, created].every((field) => typeof field === 'string')) {
+    throw new RepulsorError('STATE_DAMAGED', `${path} is not the description of a run`, {
+      hint: 'Restore run.json: {"formatVersion": 1, "run", "log", "pipeline", "created"}, all text but the first.',
+    });
+  }
+  checkRunId(run as string);
+  return { run, log, pipeline, created } as RunDescription;
+}
+
+/** User, password and query (where tokens hide) never reach the disk. */
+function withoutSecrets(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1').replace(/^([a-z][a-z0-9+.-]*:\/\/[^?]*)\?.*$/i, '$1');
+}
