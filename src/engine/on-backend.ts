@@ -1,3 +1,6 @@
+// For its side effect: it registers the gradient of every op. tfjs-core's own list of them is written for bundlers and
+// cannot be imported by Node (tfjs 4.22).
+import '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs-core';
 
 /**
