@@ -1,0 +1,76 @@
+import fc from 'fast-check';
+import type { RecordKind, Records } from '../../src/codec/records.ts';
+
+const bytes = fc.uint8Array({ maxLength: 64 });
+const sha256 = fc.uint8Array({ minLength: 32, maxLength: 32 });
+const long = fc.maxSafeInteger();
+const int = fc.integer();
+const text = fc.string({ unit: 'binary', maxLength: 12 });
+const some = <T>(value: fc.Arbitrary<T>) => fc.array(value, { maxLength: 4 });
+
+const position = fc.record({
+  epoch: long,
+  samples: long,
+  windows: long,
+  next: some(fc.record({ topic: text, partition: int, offset: long })),
+  turn: int,
+  bounds: fc.option(some(fc.record({ topic: text, partition: int, begin: long, end: long }))),
+  window: fc.option(
+    fc.record({ consumed: int, records: some(fc.record({ topic: text, partition: int, offsets: some(long) })) }),
+  ),
+});
+
+/** Any record of each kind that its schema allows. */
+export const arbitraryRecords: { [K in RecordKind]: fc.Arbitrary<Records[K]> } = {
+  'image-batch': fc.record({
+    shape: some(int),
+    encoding: fc.constantFrom('RAW_U8', 'PNG', 'JPEG', 'WEBP', 'LATENT_F32', 'LATENT_F16'),
+    images: some(bytes),
+    labels: fc.option(some(int)),
+    eventTime: long,
+    source: text,
+  }),
+  negatives: fc.record({ step: long, rows: int, dim: int, keys: bytes, labels: some(int) }),
+  'step-journal': fc.record({
+    step: long,
+    topics: some(text),
+    samples: some(fc.record({ topic: int, partition: int, offset: long, index: int })),
+    terms: fc.dictionary(
+      text.filter((name) => name !== '__proto__'),
+      fc.float(),
+      { maxKeys: 4, noNullPrototype: true },
+    ),
+    keysDigest: sha256,
+    digest: sha256,
+  }),
+  commit: fc.record({
+    formatVersion: int,
+    run: text,
+    step: long,
+    generation: long,
+    epoch: long,
+    time: long,
+    blobs: some(fc.record({ name: text, sha256: text, bytes: long })),
+    position,
+    negatives: fc.record({ begin: long, end: long, capacity: int, dim: int, count: long, digest: sha256 }),
+    journalBegin: long,
+    journalEnd: long,
+    journalDigest: sha256,
+    previous: sha256,
+    seed: long,
+    configDigest: text,
+    schemaDigest: text,
+    engine: text,
+    config: text,
+  }),
+  'dead-letter': fc.record({
+    topic: text,
+    partition: int,
+    offset: long,
+    index: fc.option(int),
+    reason: text,
+    message: text,
+    time: long,
+    value: fc.option(bytes),
+  }),
+};
