@@ -42,8 +42,10 @@ export interface OffsetRange {
 export interface ReadOptions {
   /** Partition -> first offset wanted. Only these partitions are read. */
   readonly from: ReadonlyMap<number, number>;
-  /** Partition -> first offset no longer wanted: the read ends there. Absent: it follows the topic forever. */
+  /** Partition -> first offset no longer wanted: the read ends there (and waits for it when it is not committed yet). Absent: it follows the topic forever. */
   readonly to?: ReadonlyMap<number, number>;
+  /** The partition whose turn is first in a bounded read, so that a read goes on where another stopped. Default: the lowest. */
+  readonly turn?: number;
   /** Most bytes of record values held ahead of the reader, over all partitions. Default 16 MiB. */
   readonly maxBufferedBytes?: number;
   /** Ends the read, without an error, soon after it aborts. */
@@ -65,7 +67,10 @@ export interface Transaction {
 
 /** The one living writer of a transactional id. */
 export interface FencedWriter {
-  /** How often this id was taken over; rises by at least one with each `takeOver`. */
+  /**
+   * Rises with each `takeOver`. On a file log it counts them. On Kafka it is the producer id and epoch in one number
+   * (id * 2^15 + epoch), which starts anew after the broker forgot an id unused for transactional.id.expiration.ms (7 days).
+   */
   readonly epoch: number;
   /** @throws RepulsorError FENCED when another writer took the id over. */
   begin(): Promise<Transaction>;
@@ -86,7 +91,8 @@ export interface Log {
    * Reads committed records. Pull-based: at most `maxBufferedBytes` are held ahead of the reader. With `to`, records come
    * partition by partition in turn, one record each (round robin by ascending partition, a partition leaves the turn
    * when it is done), so a bounded read has one order only. Without `to`, partitions come as their records arrive.
-   * @throws RepulsorError STATE_TRUNCATED when `from` lies before the earliest offset still there.
+   * @throws RepulsorError STATE_TRUNCATED when `from` lies before the earliest offset still there, or past the end
+   * (the topic was emptied or made anew), STATE_DAMAGED when a checksum does not match.
    */
   read(topic: string, options: ReadOptions): AsyncIterable<LogRecord>;
   /** Plain append, durable when it resolves. @throws RepulsorError LOG_LOCKED */
