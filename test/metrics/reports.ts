@@ -1,0 +1,41 @@
+import type { CommitReport, StepReport } from '../../src/trainer/report.ts';
+
+/** A step's report with plausible numbers; `changes` replaces some. */
+export function stepReport(step: number, changes: Partial<StepReport> = {}): StepReport {
+  const flow = 0.2 + 1 / step;
+  return {
+    step,
+    terms: { total: flow + 0.01, flow_matching: flow, repulsion: 0.01 },
+    gradientNorm: 0.8,
+    parameterNorm: 41.5,
+    learningRate: 4e-3,
+    samples: 32,
+    stepSeconds: 0.05,
+    waitSeconds: 0.01,
+    repulsion: {
+      queueFill: Math.min(4096, step * 32),
+      queueCapacity: 4096,
+      ageMax: Math.min(step, 128),
+      ageMean: Math.min(step, 128) / 2,
+      drift: 0.02,
+      shift: 0.1,
+      similarity: 0.05,
+      pairDistance: 1.9,
+      uniformity: -2.5,
+    },
+    ...changes,
+  };
+}
+
+/** A commit's report at `step`, of batches of 32. */
+export function commitReport(step: number, generation: number, changes: Partial<CommitReport> = {}): CommitReport {
+  return {
+    step,
+    generation,
+    samples: step * 32,
+    seconds: 0.4,
+    stallSeconds: 0.02,
+    bytesWritten: 38_000_000,
+    ...changes,
+  };
+}
