@@ -7,7 +7,7 @@ import { definePipeline } from 'repulsor';
 export default definePipeline({
   name: 'digits',
   log: 'file:runs/log',
-  source: { topic: 'digits', epochs: Number.MAX_SAFE_INTEGER, ingest: 'digits' },
+  source: { topic: 'digits', follow: false, ingest: 'digits' },
   operators: { shuffle: 10_000, batch: 32 },
   model: { input: [28, 28, 1], patch: 4, width: 64, depth: 4, heads: 2, classes: 10, timeScale: 10 },
   losses: { repulsion: { lambda: 0.05, queue: 4_096, ramp: 500 } },

@@ -33,7 +33,9 @@ export interface Pipeline {
   readonly log: string;
   readonly source: {
     readonly topic: string;
-    /** Passes over the topic as it stands when the run begins; null follows it as it grows. */
+    /** Follow the topic as it grows; else pass over it as it stands when the run begins. */
+    readonly follow: boolean;
+    /** Passes over a topic that is not followed; null goes on until the steps are done. */
     readonly epochs: number | null;
     /** Where a new run that follows the topic begins. */
     readonly from: 'earliest' | 'latest';
@@ -110,7 +112,7 @@ function defaults(input: PipelineInput): Pipeline {
     name: input.name,
     seed: 0,
     log: 'file:runs/log',
-    source: { topic: input.source.topic, epochs: null, from: 'earliest', ingest: null },
+    source: { topic: input.source.topic, follow: true, epochs: null, from: 'earliest', ingest: null },
     operators: { shuffle: 4_096, flip: false, batch: 32, prefetch: 4, badRecords: 0.5, latentScale: 0.18215 },
     model: { mlpRatio: 4, timeScale: 1, learnSigma: false, ...input.model },
     losses: { labelDropout: 0.1, repulsion: defaultRepulsion(input.model.depth) },
@@ -151,7 +153,7 @@ function merge(base: unknown, over: unknown): unknown {
  * @example
  * export default definePipeline({
  *   name: 'digits',
- *   source: { topic: 'digits', epochs: 10 },
+ *   source: { topic: 'digits', follow: false, epochs: 10 },
  *   model: { input: [28, 28, 1], patch: 4, width: 64, depth: 4, heads: 2, classes: 10 },
  * });
  */

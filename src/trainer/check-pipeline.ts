@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { RepulsorError } from '../errors.ts';
+import type { Pipeline } from './pipeline.ts';
+
+const natural = z.int().min(1);
+const count = z.int().min(0);
+const positive = z.number().positive();
+const share = z.number().min(0).max(1);
+const decay = z.number().min(0).lt(1);
+
+/** The settings' types and ranges. Unknown names are errors: a misspelt setting must not be a silent default. */
+const shape: z.ZodType<Pipeline> = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits, ".", "_" and "-", at most 100'),
+  seed: count,
+  log: z.string().regex(/^(file:|kafka:\/\/)/, 'begins with file: or kafka://'),
+  source: z.strictObject({
+    topic: z.string().regex(/^[A-Za-z0-9._-]{1,249}$/, 'a topic has letters, digits, ".", "_" and "-", at most 249'),
+    follow: z.boolean(),
+    epochs: natural.nullable(),
+    from: z.enum(['earliest', 'latest']),
+    ingest: z.enum(['digits']).nullable(),
+  }),
+  operators: z.strictObject({
+    shuffle: natural,
+    flip: z.boolean(),
+    batch: z.int().min(2),
+    prefetch: natural,
+    badRecords: share,
+    latentScale: positive,
+  }),
+  model: z.strictObject({
+    input: z.tuple([natural, natural, natural]),
+    patch: natural,
+    width: natural.multipleOf(4),
+    depth: natural,
+    heads: natural,
+    mlpRatio: positive,
+    classes: natural,
+    timeScale: positive,
+    learnSigma: z.boolean(),
+  }),
+  losses: z.strictObject({
+    labelDropout: share,
+    repulsion: z
+      .strictObject({
+        lambda: z.number().min(0),
+        block: natural,
+        projection: z.strictObject({
+          pool: z.enum(['mean', 'flatten']),
+          head: z.enum(['mlp', 'identity']),
+          dim: natural,
+          centre: z.boolean(),
+          normalize: z.boolean(),
+        }),
+        form: z.strictObject({
+          tau: positive,
+          reduction: z.enum(['global', 'per-anchor']),
+          perDimension: z.boolean(),
+          includeSelf: z.boolean(),
+        }),
+        queue: count,
+        start: count,
+        ramp: count,
+        keyMomentum: decay.nullable(),
+      })
+      .nullable(),
+  }),
+  optimizer: z.strictObject({
+    learningRate: positive,
+    warmup: count,
+    decayShare: share,
+    beta1: decay.gt(0),
+    beta2: decay.gt(0),
+    epsilon: positive,
+    weightDecay: z.number().min(0),
+    clip: positive.nullable(),
+    ema: decay,
+  }),
+  steps: natural.nullable(),
+  commit: z.strictObject({ everySteps: natural, everySeconds: positive }),
+  sampling: z.strictObject({
+    solver: z.enum(['euler', 'heun']),
+    steps: natural,
+    guidance: z.number(),
+    perLabel: count,
+  }),
+  metrics: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) }),
+});
+
+/** What no single setting can say. */
+function contradictions({ model, losses, optimizer, steps, source }: Pipeline): string[] {
+  const found: string[] = [];
+  const [height, width] = model.input;
+  if (height % model.patch !== 0 || width % model.patch !== 0)
+    found.push(`model.patch: ${model.patch} does not divide the input's ${height} x ${width}`);
+  if (model.width % model.heads !== 0)
+    found.push(`model.heads: ${model.heads} heads do not divide a width of ${model.width}`);
+  if (losses.repulsion !== null && losses.repulsion.block > model.depth)
+    found.push(`losses.repulsion.block: ${losses.repulsion.block} is more than the depth of ${model.depth}`);
+  if (optimizer.decayShare > 0 && steps === null)
+    found.push('optimizer.decayShare: a decay needs a known number of steps; set steps, or decayShare to 0');
+  if (source.follow && source.epochs !== null)
+    found.push('source.epochs: a followed topic has no epochs; set follow to false, or epochs to null');
+  return found;
+}
+
+/**
+ * The pipeline, checked whole: every wrong setting is named by its path, not only the first.
+ * @throws RepulsorError CONFIG
+ */
+export function checkPipeline(candidate: unknown, where: string): Pipeline {
+  const parsed = shape.safeParse(candidate);
+  const problems = parsed.success
+    ? contradictions(parsed.data)
+    : parsed.error.issues.map((issue) => `${issue.path.join('.') || 'pipeline'}: ${issue.message}`);
+  if (problems.length > 0 || !parsed.success)
+    throw new RepulsorError('CONFIG', `${where} has settings that cannot be used:\n  ${problems.join('\n  ')}`, {
+      hint: 'correct them in the file, or on the command line with --set PATH=VALUE',
+    });
+  return parsed.data;
+}
