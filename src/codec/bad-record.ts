@@ -6,7 +6,7 @@ export const BAD_REASONS = [
   'unknown_schema', // no schema is known for the fingerprint or id
   'incompatible_schema', // the writer's schema does not resolve to the reader's
   'too_large', // more bytes than the limit
-  'too_many', // more images than the limit, or none
+  'count', // more images than the limit, or none
   'dimensions', // height, width or channels that are not allowed
   'length', // an image whose bytes do not fill its shape
   'labels', // labels that do not pair with the images, or are no class of the pipeline
@@ -22,7 +22,7 @@ const HINTS: Record<BadReason, string> = {
   unknown_schema: 'add the schema that the writer used to schemas/past, or name its schema registry',
   incompatible_schema: 'give each new field a default, and rename by aliases',
   too_large: 'write smaller records, or raise the limit in the pipeline settings',
-  too_many: 'write at least one and at most the allowed number of images in a record',
+  count: 'write at least one and at most the allowed number of images in a record',
   dimensions: 'write images within the limits, with 1, 3 or 4 channels (latents: any number within the limit)',
   length: 'write height x width x channels elements for each image, row-major',
   labels: 'write one class per image, 0 to the number of classes - 1, or no labels at all',

@@ -1,0 +1,95 @@
+import { endianness } from 'node:os';
+import { BadRecord } from './bad-record.ts';
+import { halvesToFloats } from './half-float.ts';
+import { decodeImageFile } from './image-file.ts';
+import { DEFAULT_LIMITS, type ImageLimits } from './limits.ts';
+import type { ImageBatch } from './records.ts';
+
+export type Shape = readonly [height: number, width: number, channels: number];
+
+/** One image, row-major HWC: u8 pixels, or the float32 values of a latent. */
+export type Pixels = Uint8Array | Float32Array;
+
+/** The images of a record in its order: each its pixels, or why it is bad. */
+export type DecodedImages = readonly (Pixels | BadRecord)[];
+
+/**
+ * Checks what can be checked without decoding: dimensions, counts, labels, sizes. Returns the shape.
+ * @throws BadRecord dimensions, count, too_large, labels
+ */
+export function checkImageBatch(batch: ImageBatch, limits: ImageLimits = DEFAULT_LIMITS): Shape {
+  const { shape, images, labels, encoding } = batch;
+  const latent = encoding === 'LATENT_F32' || encoding === 'LATENT_F16';
+  const [height = 0, width = 0, channels = 0] = shape;
+  const sides = [height, width];
+  if (shape.length !== 3 || sides.some((side) => side < 1 || side > limits.side)) {
+    throw new BadRecord(
+      'dimensions',
+      `the shape [${shape.slice(0, 8)}] is not height, width (1 to ${limits.side}), channels`,
+    );
+  }
+  if (latent ? channels < 1 || channels > limits.channels : channels !== 1 && channels !== 3 && channels !== 4) {
+    const allowed = latent ? `1 to ${limits.channels}` : '1, 3 or 4';
+    throw new BadRecord('dimensions', `${channels} channels; ${encoding} has ${allowed}`);
+  }
+  if (images.length < 1 || images.length > limits.images) {
+    throw new BadRecord('count', `${images.length} images; a record has 1 to ${limits.images}`);
+  }
+  const decodedBytes = images.length * height * width * channels * (latent ? 4 : 1);
+  if (decodedBytes > limits.decodedBytes) {
+    throw new BadRecord('too_large', `its images take ${decodedBytes} bytes; the limit is ${limits.decodedBytes}`);
+  }
+  if (labels !== null && labels.length !== images.length) {
+    throw new BadRecord('labels', `${labels.length} labels for ${images.length} images`);
+  }
+  return [height, width, channels];
+}
+
+/**
+ * Decodes the images of a record, side by side. An image that cannot be used is a BadRecord in its place; the others
+ * are not touched by it. The result depends on the record alone (and on the versions of the decoders).
+ * @throws BadRecord when the record as a whole cannot be used (checkImageBatch)
+ */
+export async function decodeImages(batch: ImageBatch, limits: ImageLimits = DEFAULT_LIMITS): Promise<DecodedImages> {
+  const shape = checkImageBatch(batch, limits);
+  return Promise.all(
+    batch.images.map((bytes) =>
+      decodeImage(bytes, batch.encoding, shape).catch((error: unknown) => {
+        if (error instanceof BadRecord) return error;
+        throw error;
+      }),
+    ),
+  );
+}
+
+async function decodeImage(bytes: Uint8Array, encoding: ImageBatch['encoding'], shape: Shape): Promise<Pixels> {
+  const elements = shape[0] * shape[1] * shape[2];
+  switch (encoding) {
+    case 'RAW_U8':
+      return filled(bytes, elements);
+    case 'LATENT_F32':
+      return finite(floats(filled(bytes, elements * 4)));
+    case 'LATENT_F16':
+      return finite(halvesToFloats(filled(bytes, elements * 2)));
+    default:
+      return decodeImageFile(bytes, encoding, shape);
+  }
+}
+
+function filled(bytes: Uint8Array, length: number): Uint8Array {
+  if (bytes.length !== length) throw new BadRecord('length', `${bytes.length} bytes; its shape takes ${length}`);
+  return bytes;
+}
+
+function finite(values: Float32Array): Float32Array {
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  if (at >= 0) throw new BadRecord('non_finite', `element ${at} is ${values[at]}`);
+  return values;
+}
+
+/** A copy: the record's bytes need not be aligned for a float view. */
+function floats(bytes: Uint8Array): Float32Array {
+  const copy = Buffer.from(new Uint8Array(bytes).buffer);
+  if (endianness() === 'BE') copy.swap32();
+  return new Float32Array(copy.buffer, copy.byteOffset, copy.length / 4);
+}
