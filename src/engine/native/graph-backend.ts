@@ -1,0 +1,91 @@
+import { createRequire } from 'node:module';
+import nodeUtil from 'node:util';
+import * as tf from '@tensorflow/tfjs-core';
+import { onBackend } from '../on-backend.ts';
+import type { Output } from './c-api.ts';
+import type { Graph } from './graph.ts';
+import { LazyBinding, type TensorMetadata } from './lazy-binding.ts';
+
+/** tfjs-node's kernels look their backend up by this name: no other will do. */
+const BACKEND = 'tensorflow';
+
+/** The part of tfjs-node's NodeJSKernelBackend (nodejs_kernel_backend.ts) used here. */
+interface NodeKernelBackend extends tf.KernelBackend {
+  createOutputTensor(metadata: TensorMetadata): tf.Tensor;
+  getInputTensorIds(tensors: readonly tf.Tensor[]): number[];
+  executeSingleOutput(name: string, attributes: object[], inputs: readonly tf.TensorInfo[]): tf.Tensor;
+}
+
+/** tfjs's kernels on a graph: tensors are outputs of operations that have not run yet. One a process, as in tfjs. */
+export class GraphBackend {
+  readonly #binding: LazyBinding;
+  readonly #backend: NodeKernelBackend;
+
+  private constructor(binding: LazyBinding, backend: NodeKernelBackend) {
+    this.#binding = binding;
+    this.#backend = backend;
+  }
+
+  static #instance: GraphBackend | undefined;
+
+  static get(): GraphBackend {
+    GraphBackend.#instance ??= GraphBackend.#load();
+    return GraphBackend.#instance;
+  }
+
+  /** Calls `work` as the traced function of one program: its ops go into `graph`, its tensors are disposed after it. */
+  trace(graph: Graph, work: () => void): void {
+    this.#binding.trace(graph, () => onBackend(BACKEND, () => tf.tidy(work)));
+  }
+
+  /** A tensor for an output of the graph that is being traced. */
+  tensor(at: Output, name: string, shape: readonly number[], type: number): tf.Tensor {
+    return this.#backend.createOutputTensor(this.#binding.register(at, name, [...shape], type));
+  }
+
+  /** The output of the graph behind a tensor of the traced function. */
+  outputOf(tensor: tf.Tensor): Output {
+    return this.#binding.outputOf(this.#backend.getInputTensorIds([tensor])[0]!);
+  }
+
+  static #load(): GraphBackend {
+    restoreRemovedFunctions();
+    const require = createRequire(import.meta.url);
+    // Not tfjs-node's index: that one loads its native addon, which is neither installed nor wanted.
+    const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node/dist/nodejs_kernel_backend') as {
+      NodeJSKernelBackend: new (binding: LazyBinding, packageName: string) => NodeKernelBackend;
+    };
+    const binding = new LazyBinding();
+    const backend = new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node');
+    // Priority 0: tfjs never takes it by itself.
+    tf.registerBackend(BACKEND, () => backend, 0);
+    require('@tensorflow/tfjs-node/dist/register_all_kernels');
+    replaceKernels();
+    return new GraphBackend(binding, backend);
+  }
+}
+
+/** Node 23 removed two functions that tfjs-node's kernels call. */
+function restoreRemovedFunctions(): void {
+  const util = nodeUtil as unknown as Record<string, unknown>;
+  util['isNullOrUndefined'] ??= (value: unknown) => value === null || value === undefined;
+  util['isArray'] ??= Array.isArray;
+}
+
+/** Kernels of tfjs-node that look at values before they run. */
+function replaceKernels(): void {
+  tf.unregisterKernel('GatherV2', BACKEND);
+  tf.registerKernel({
+    kernelName: 'GatherV2',
+    backendName: BACKEND,
+    // tfjs-node's reads the indices to check their range. TensorFlow's CPU kernel checks it when it runs.
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      const { axis, batchDims } = attrs as unknown as { axis: number; batchDims: number };
+      const batch = { name: 'batch_dims', type: 1, value: batchDims ?? 0 };
+      return tf.tidy(() => {
+        const indices = [inputs['x']!, inputs['indices']!, tf.scalar(axis, 'int32')];
+        return (backend as NodeKernelBackend).executeSingleOutput('GatherV2', [batch], indices);
+      });
+    },
+  });
+}

@@ -1,0 +1,172 @@
+import type { CApi, Output, Pointer } from './c-api.ts';
+import { decodeOpDef, type OpDef } from './op-def.ts';
+import { Status } from './status.ts';
+import { dimensions, type HostArray, newTensor } from './tensor-memory.ts';
+
+export type AttributeValue =
+  | { readonly type: number }
+  | { readonly shape: readonly number[] }
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
+  | { readonly float: number }
+  | { readonly bool: boolean }
+  | { readonly string: string };
+
+/** An operation of the graph. */
+export interface Operation {
+  readonly pointer: Pointer;
+  readonly type: string;
+}
+
+export interface OutputShape {
+  readonly shape: number[];
+  /** TF_DataType. */
+  readonly type: number;
+}
+
+/** Constants up to this size are kept once a graph: most are axes, shapes and scalars that repeat at every layer. */
+const SHARED_CONSTANT_BYTES = 64;
+
+const text = new TextEncoder();
+
+/** Owns one TF_Graph and builds it, op by op. TensorFlow infers types and shapes as it grows. */
+export class Graph implements Disposable {
+  readonly pointer: Pointer;
+  readonly api: CApi;
+  /** Ops so far. */
+  size = 0;
+  readonly #status: Status;
+  readonly #opDefs = new Map<string, OpDef>();
+  readonly #constants = new Map<string, Output>();
+
+  constructor(api: CApi) {
+    this.api = api;
+    this.pointer = api.newGraph();
+    this.#status = new Status(api);
+  }
+
+  /**
+   * Adds one operation. Attributes that the op does not have, and the counts of its input lists, are left out: the
+   * one are remains of other versions, the others TensorFlow takes from the inputs.
+   * @throws Error naming the op when TensorFlow does not know it or refuses its inputs.
+   */
+  add(
+    type: string,
+    inputs: readonly Output[],
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+    after: readonly Operation[] = [],
+  ): Operation {
+    const definition = this.#opDef(type);
+    // Names start with a letter, digit or dot; that of an internal op starts with an underscore.
+    const description = this.api.newOperation(this.pointer, type, `${type.replace(/^_+/, '')}_${this.size}`);
+    let next = 0;
+    for (const [i, argument] of definition.inputs.entries()) {
+      if (!argument.list) {
+        if (next >= inputs.length) break; // TF_FinishOperation says which one is missing.
+        this.api.addInput(description, inputs[next++]!);
+        continue;
+      }
+      const counted = argument.countedBy === undefined ? undefined : attributes[argument.countedBy];
+      const later = definition.inputs.length - 1 - i;
+      const count = counted !== undefined && 'int' in counted ? counted.int : inputs.length - next - later;
+      this.api.addInputList(description, inputs.slice(next, next + count), count);
+      next += count;
+    }
+    const counts = new Set(definition.inputs.map((argument) => argument.countedBy));
+    for (const [name, value] of Object.entries(attributes)) {
+      if (definition.attributes.has(name) && !counts.has(name)) this.#setAttribute(description, name, value);
+    }
+    for (const operation of after) this.api.addControlInput(description, operation.pointer);
+    const pointer = this.api.finishOperation(description, this.#status.pointer);
+    this.#status.check(`operation ${type}`);
+    this.size++;
+    return { pointer: pointer as Pointer, type };
+  }
+
+  /** A constant. Small ones are shared. `type` is a TF_DataType of the data's element size. */
+  constant(type: number, shape: readonly number[], data: HostArray): Output {
+    if (data.byteLength > SHARED_CONSTANT_BYTES) return this.#newConstant(type, shape, data);
+    // Their bytes, not their numbers: -0 is not 0.
+    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1');
+    const key = `${type}:${shape}:${bytes}`;
+    let constant = this.#constants.get(key);
+    if (constant === undefined) {
+      constant = this.#newConstant(type, shape, data);
+      this.#constants.set(key, constant);
+    }
+    return constant;
+  }
+
+  placeholder(type: number, shape: readonly number[]): Output {
+    return output(this.add('Placeholder', [], { dtype: { type }, shape: { shape } }));
+  }
+
+  /** @throws Error when the shape depends on values, which a graph does not know before it runs. */
+  shapeOf(operation: Operation, index: number): OutputShape {
+    const at = output(operation, index);
+    const rank = this.api.graphGetTensorNumDims(this.pointer, at, this.#status.pointer);
+    this.#status.check(`rank of operation ${operation.type}`);
+    const dims = new BigInt64Array(Math.max(rank, 0));
+    if (rank > 0) {
+      this.api.graphGetTensorShape(this.pointer, at, dims, rank, this.#status.pointer);
+      this.#status.check(`shape of operation ${operation.type}`);
+    }
+    const shape = Array.from(dims, Number);
+    if (rank < 0 || shape.some((size) => size < 0)) {
+      throw new Error(`operation ${operation.type}: the shape of its result depends on the values of its inputs`);
+    }
+    return { shape, type: this.api.operationOutputType(at) };
+  }
+
+  [Symbol.dispose](): void {
+    this.api.deleteGraph(this.pointer);
+    this.#status[Symbol.dispose]();
+  }
+
+  #newConstant(type: number, shape: readonly number[], data: HostArray): Output {
+    const tensor = newTensor(this.api, type, shape, data);
+    try {
+      const description = this.api.newOperation(this.pointer, 'Const', `Const_${this.size}`);
+      this.api.setAttrTensor(description, 'value', tensor, this.#status.pointer);
+      this.api.setAttrType(description, 'dtype', type);
+      const pointer = this.api.finishOperation(description, this.#status.pointer);
+      this.#status.check('operation Const');
+      this.size++;
+      return output({ pointer: pointer as Pointer, type: 'Const' });
+    } finally {
+      this.api.deleteTensor(tensor);
+    }
+  }
+
+  #opDef(type: string): OpDef {
+    let definition = this.#opDefs.get(type);
+    if (definition === undefined) {
+      const buffer = this.api.newBuffer();
+      try {
+        this.api.graphGetOpDef(this.pointer, type, buffer, this.#status.pointer);
+        this.#status.check(`operation ${type}`);
+        definition = decodeOpDef(this.api.bufferBytes(buffer));
+      } finally {
+        this.api.deleteBuffer(buffer);
+      }
+      this.#opDefs.set(type, definition);
+    }
+    return definition;
+  }
+
+  #setAttribute(description: Pointer, name: string, value: AttributeValue): void {
+    const { api } = this;
+    if ('type' in value) api.setAttrType(description, name, value.type);
+    else if ('shape' in value) api.setAttrShape(description, name, dimensions(value.shape), value.shape.length);
+    else if ('int' in value) api.setAttrInt(description, name, value.int);
+    else if ('ints' in value) api.setAttrIntList(description, name, dimensions(value.ints), value.ints.length);
+    else if ('float' in value) api.setAttrFloat(description, name, value.float);
+    else if ('bool' in value) api.setAttrBool(description, name, value.bool ? 1 : 0);
+    else {
+      const bytes = text.encode(value.string);
+      api.setAttrString(description, name, bytes, bytes.length);
+    }
+  }
+}
+
+export const output = (operation: Operation, index = 0): Output => ({ oper: operation.pointer, index });

@@ -1,0 +1,171 @@
+import { RepulsorError } from '../../errors.ts';
+import { DATA_TYPE, type Output } from './c-api.ts';
+import { type AttributeValue, type Graph, output } from './graph.ts';
+import { dtypeName, type HostArray } from './tensor-memory.ts';
+
+/** What tfjs-node's kernels are told of a tensor. `dtype` is a TF_DataType. */
+export interface TensorMetadata {
+  readonly id: number;
+  readonly shape: number[];
+  readonly dtype: number;
+}
+
+interface KernelAttribute {
+  readonly name: string;
+  readonly type: number;
+  readonly value: unknown;
+}
+
+/** A tensor that kernels know by id: values from the host, or the result of an operation in one graph. */
+type Entry =
+  | { readonly shape: readonly number[]; readonly type: number; readonly values: HostArray }
+  | { readonly graph: Graph; readonly at: Output; readonly operation: string };
+
+/** TF_AttrType (c_api.h). */
+const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5, resource: -1 } as const;
+
+/**
+ * Stands where tfjs-node's native addon would: the kernels of tfjs-node call it to execute operations, and it adds
+ * them to a graph instead. The graph is set by `trace`, for the length of one synchronous call. Constants outlive a
+ * graph: a tensor that was made outside of a traced function may be used inside of several.
+ */
+export class LazyBinding {
+  readonly TF_FLOAT = DATA_TYPE.float32;
+  readonly TF_INT32 = DATA_TYPE.int32;
+  readonly TF_INT64 = DATA_TYPE.int64;
+  readonly TF_BOOL = DATA_TYPE.bool;
+  readonly TF_COMPLEX64 = DATA_TYPE.complex64;
+  readonly TF_STRING = DATA_TYPE.string;
+  readonly TF_RESOURCE = DATA_TYPE.resource;
+  readonly TF_UINT8 = DATA_TYPE.uint8;
+  readonly TF_ATTR_STRING = ATTRIBUTE.string;
+  readonly TF_ATTR_INT = ATTRIBUTE.int;
+  readonly TF_ATTR_FLOAT = ATTRIBUTE.float;
+  readonly TF_ATTR_BOOL = ATTRIBUTE.bool;
+  readonly TF_ATTR_TYPE = ATTRIBUTE.type;
+  readonly TF_ATTR_SHAPE = ATTRIBUTE.shape;
+  readonly TF_ATTR_RESOURCE = ATTRIBUTE.resource;
+
+  readonly #entries = new Map<number, Entry>();
+  /** Never reused, so that an id of another graph is recognised. */
+  #nextId = 0;
+  #graph: Graph | undefined;
+
+  /** Calls synchronous `work`, during which operations go into `graph`. */
+  trace<T>(graph: Graph, work: () => T): T {
+    if (this.#graph) throw new Error('a program cannot be compiled inside of another one');
+    this.#graph = graph;
+    try {
+      return work();
+    } finally {
+      this.#graph = undefined;
+    }
+  }
+
+  /** Makes an output of the current graph known to the kernels. */
+  register(at: Output, operation: string, shape: number[], type: number): TensorMetadata {
+    const id = this.#nextId++;
+    this.#entries.set(id, { graph: this.#current(operation), at, operation });
+    return { id, shape, dtype: type };
+  }
+
+  /** The output of the current graph behind an id. */
+  outputOf(id: number): Output {
+    const entry = this.#entry(id);
+    if ('values' in entry) return this.#current('Const').constant(entry.type, entry.shape, entry.values);
+    if (entry.graph !== this.#graph) {
+      throw new RepulsorError('ENGINE_FAILED', `the result of ${entry.operation} was used in another program`, {
+        hint: 'a tensor made while one program is compiled ends with it: do not keep it (tf.keep) for another',
+      });
+    }
+    return entry.at;
+  }
+
+  createTensor(shape: readonly number[], type: number, values: unknown): number {
+    const id = this.#nextId++;
+    this.#entries.set(id, { shape: [...shape], type, values: hostArray(type, values) });
+    return id;
+  }
+
+  deleteTensor(id: number): void {
+    this.#entries.delete(id);
+  }
+
+  /** Values of a constant. The rest has none yet. @throws RepulsorError naming the operation. */
+  tensorDataSync(id: number): HostArray {
+    const entry = this.#entry(id);
+    if ('values' in entry) return entry.values;
+    throw new RepulsorError(
+      'ENGINE_FAILED',
+      `the value of ${entry.operation} was read while the program was compiled`,
+      {
+        hint: 'a compiled function cannot look at values (data, dataSync, array, print): compute with tensors, or return it as an output',
+      },
+    );
+  }
+
+  executeOp(
+    type: string,
+    attributes: readonly KernelAttribute[],
+    inputs: readonly number[],
+    results: number,
+  ): TensorMetadata[] {
+    const graph = this.#current(type);
+    const operation = graph.add(
+      type,
+      inputs.map((id) => this.outputOf(id)),
+      Object.fromEntries(attributes.map((attribute) => [attribute.name, attributeValue(type, attribute)])),
+    );
+    return Array.from({ length: results }, (_, index) => {
+      const inferred = graph.shapeOf(operation, index);
+      return this.register(output(operation, index), type, inferred.shape, inferred.type);
+    });
+  }
+
+  isUsingGpuDevice(): boolean {
+    return false;
+  }
+
+  getNumOfTensors(): number {
+    return this.#entries.size;
+  }
+
+  getNumOfSavedModels(): number {
+    return 0;
+  }
+
+  #entry(id: number): Entry {
+    const entry = this.#entries.get(id);
+    if (!entry) throw new Error(`there is no tensor ${id}: it was disposed`);
+    return entry;
+  }
+
+  #current(operation: string): Graph {
+    if (this.#graph) return this.#graph;
+    throw new RepulsorError('ENGINE_FAILED', `${operation} was called on the native engine outside of a program`, {
+      hint: 'the native engine runs whole programs: call tensor ops inside the function given to compile',
+    });
+  }
+}
+
+function hostArray(type: number, values: unknown): HostArray {
+  const source = values as ArrayLike<number>;
+  if (type === DATA_TYPE.float32) return source instanceof Float32Array ? source : Float32Array.from(source);
+  if (type === DATA_TYPE.int32) return source instanceof Int32Array ? source : Int32Array.from(source);
+  if (type === DATA_TYPE.bool) return source instanceof Uint8Array ? source : Uint8Array.from(source);
+  // Two int32 words an element: tfjs-node's own representation.
+  if (type === DATA_TYPE.int64) return source as Int32Array;
+  throw new RepulsorError('ENGINE_FAILED', `a ${dtypeName(type)} tensor cannot be part of a compiled program`, {
+    hint: 'use float32, int32 or bool',
+  });
+}
+
+function attributeValue(operation: string, { name, type, value }: KernelAttribute): AttributeValue {
+  if (type === ATTRIBUTE.int) return Array.isArray(value) ? { ints: value as number[] } : { int: value as number };
+  if (type === ATTRIBUTE.type) return { type: value as number };
+  if (type === ATTRIBUTE.bool || typeof value === 'boolean') return { bool: Boolean(value) };
+  if (type === ATTRIBUTE.float) return { float: value as number };
+  if (type === ATTRIBUTE.string) return { string: value as string };
+  if (type === ATTRIBUTE.shape) return { shape: value as number[] };
+  throw new Error(`operation ${operation}: attribute ${name} of type ${type} is not supported`);
+}

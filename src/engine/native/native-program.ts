@@ -1,0 +1,164 @@
+import { RepulsorError } from '../../errors.ts';
+import type { HostTensor, HostTensors, Program, ProgramDefinition } from '../engine.ts';
+import * as contract from '../program-contract.ts';
+import { Turns } from '../turns.ts';
+import { type CApi, DATA_TYPE, type Pointer } from './c-api.ts';
+import { Graph } from './graph.ts';
+import { GraphBackend } from './graph-backend.ts';
+import { RunPlan, Session } from './session.ts';
+import { copyTensor, newTensor } from './tensor-memory.ts';
+import { type TracedProgram, trace } from './trace.ts';
+
+/** A program as a TensorFlow graph, its state in the variables of one session. */
+export class NativeProgram implements Program {
+  readonly compiled: Program['compiled'];
+  readonly #api: CApi;
+  readonly #definition: ProgramDefinition;
+  readonly #graph: Graph;
+  readonly #session: Session;
+  readonly #traced: TracedProgram;
+  readonly #step: RunPlan;
+  readonly #read: RunPlan;
+  readonly #turns = new Turns();
+  #disposed = false;
+
+  private constructor(
+    definition: ProgramDefinition,
+    graph: Graph,
+    session: Session,
+    traced: TracedProgram,
+    seconds: number,
+  ) {
+    this.#api = graph.api;
+    this.#definition = definition;
+    this.#graph = graph;
+    this.#session = session;
+    this.#traced = traced;
+    this.compiled = { seconds, ops: graph.size };
+    const outputs = [...traced.outputs.values()].map(({ at }) => at);
+    this.#step = new RunPlan([...traced.inputs.values(), traced.counter], outputs, traced.assigns);
+    const reads = [...traced.variables.values()].map(({ read }) => ({ oper: read.pointer, index: 0 }));
+    this.#read = new RunPlan([], reads, []);
+  }
+
+  static async compile(api: CApi, config: Uint8Array, definition: ProgramDefinition): Promise<NativeProgram> {
+    contract.checkDefinition(definition);
+    const start = performance.now();
+    const graph = new Graph(api);
+    let session: Session | undefined;
+    try {
+      const traced = trace(graph, GraphBackend.get(), definition);
+      session = new Session(graph, config);
+      const seconds = (performance.now() - start) / 1000;
+      const program = new NativeProgram(definition, graph, session, traced, seconds);
+      await program.#write(definition.state);
+      return program;
+    } catch (error) {
+      session?.[Symbol.dispose]();
+      graph[Symbol.dispose]();
+      throw contract.engineFailure(definition, 'while it was compiled', error);
+    }
+  }
+
+  async run(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<HostTensors> {
+    contract.checkInputs(this.#definition, inputs);
+    contract.checkStep(this.#definition, step);
+    return this.#turn(`step ${step}`, async () => {
+      const feed = Object.entries(this.#definition.inputs).map(([name, spec]) =>
+        newTensor(this.#api, DATA_TYPE[spec.dtype], spec.shape, inputs[name]!),
+      );
+      feed.push(newTensor(this.#api, DATA_TYPE.uint64, [2], BigUint64Array.of(0n, BigInt(step))));
+      const fetched = await this.#run(this.#step, feed);
+      return this.#collect([...this.#traced.outputs], fetched);
+    });
+  }
+
+  async readState(names?: readonly string[]): Promise<HostTensors> {
+    contract.checkStateNames(this.#definition, names ?? []);
+    const wanted = new Set(names ?? Object.keys(this.#definition.state));
+    return this.#turn('while its state was read', async () => {
+      // All are fetched, whatever is wanted: a fetch is a reference, only what is collected is copied. Each new set
+      // of fetches would cost TensorFlow another copy of the graph, kept for the session's life.
+      const fetched = await this.#run(this.#read, []);
+      return this.#collect(Object.entries(this.#definition.state), fetched, wanted);
+    });
+  }
+
+  async writeState(values: HostTensors): Promise<void> {
+    contract.checkStateValues(this.#definition, values);
+    return this.#turn('while its state was written', () => this.#write(values));
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    // A run in progress still uses them: they go after it.
+    void this.#turns.take(async () => {
+      this.#session[Symbol.dispose]();
+      this.#graph[Symbol.dispose]();
+    });
+  }
+
+  async #write(values: HostTensors): Promise<void> {
+    const names = Object.keys(values);
+    const all = names.length === this.#traced.variables.size;
+    // All at once, or one by one, for the same reason as in readState: no more kinds of run than variables + 1.
+    for (const group of all ? [Object.keys(this.#definition.state)] : names.map((name) => [name])) {
+      if (group.length === 0) continue;
+      const variables = group.map((name) => this.#traced.variables.get(name)!);
+      const plan = new RunPlan(
+        variables.map(({ written }) => written),
+        [],
+        variables.map(({ write }) => write),
+      );
+      await this.#run(
+        plan,
+        group.map((name) => this.#upload(values[name]!)),
+      );
+    }
+  }
+
+  #upload(value: HostTensor): Pointer {
+    return newTensor(this.#api, DATA_TYPE[value.dtype], value.shape, value.data);
+  }
+
+  /** Runs, and deletes what was fed. */
+  async #run(plan: RunPlan, feed: readonly Pointer[]): Promise<Pointer[]> {
+    try {
+      return await this.#session.run(plan, feed);
+    } finally {
+      for (const tensor of feed) this.#api.deleteTensor(tensor);
+    }
+  }
+
+  /** Copies what was fetched, of the wanted names, and deletes all of it. */
+  #collect(
+    names: readonly (readonly [string, { readonly dtype: HostTensor['dtype']; readonly shape: readonly number[] }])[],
+    fetched: readonly Pointer[],
+    wanted?: ReadonlySet<string>,
+  ): HostTensors {
+    const host: HostTensors = {};
+    for (const [i, [name, { dtype, shape }]] of names.entries()) {
+      const tensor = fetched[i]!;
+      if (!wanted || wanted.has(name))
+        host[name] = { shape: [...shape], dtype, data: copyTensor(this.#api, tensor, dtype) };
+      this.#api.deleteTensor(tensor);
+    }
+    return host;
+  }
+
+  #turn<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    return this.#turns.take(async () => {
+      if (this.#disposed) {
+        throw new RepulsorError('ENGINE_FAILED', `program "${this.#definition.name}" was disposed`, {
+          hint: 'dispose a program after its last use only',
+        });
+      }
+      try {
+        return await work();
+      } catch (error) {
+        throw contract.engineFailure(this.#definition, doing, error);
+      }
+    });
+  }
+}

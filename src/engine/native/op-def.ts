@@ -1,0 +1,37 @@
+import { decodeMessage } from './protobuf.ts';
+
+/** What the graph builder must know of an op: its inputs in order, which of them are lists, and its attributes. */
+export interface OpDef {
+  readonly inputs: readonly { readonly name: string; readonly countedBy?: string; readonly list: boolean }[];
+  readonly attributes: ReadonlySet<string>;
+}
+
+const text = new TextDecoder();
+
+/** tensorflow/core/framework/op_def.proto: OpDef { input_arg = 2, attr = 4 }, ArgDef, AttrDef. */
+export function decodeOpDef(bytes: Uint8Array): OpDef {
+  const inputs: OpDef['inputs'][number][] = [];
+  const attributes = new Set<string>();
+  for (const [field, value] of decodeMessage(bytes)) {
+    if (field === 2) inputs.push(decodeArgument(value as Uint8Array));
+    if (field === 4) attributes.add(decodeName(value as Uint8Array));
+  }
+  return { inputs, attributes };
+}
+
+/** ArgDef { name = 1, number_attr = 5, type_list_attr = 6 }. */
+function decodeArgument(bytes: Uint8Array): OpDef['inputs'][number] {
+  let countedBy: string | undefined;
+  let typeList = false;
+  for (const [field, value] of decodeMessage(bytes)) {
+    if (field === 5) countedBy = text.decode(value as Uint8Array);
+    if (field === 6) typeList = true;
+  }
+  const name = decodeName(bytes);
+  return countedBy === undefined ? { name, list: typeList } : { name, countedBy, list: true };
+}
+
+function decodeName(bytes: Uint8Array): string {
+  for (const [field, value] of decodeMessage(bytes)) if (field === 1) return text.decode(value as Uint8Array);
+  return '';
+}

@@ -1,0 +1,85 @@
+import { type CApi, OUTPUT_BYTES, type Output, type Pointer } from './c-api.ts';
+import type { Graph, Operation } from './graph.ts';
+import { Status } from './status.ts';
+
+/** What one kind of run feeds, fetches and executes. Laid out once, for native code to read at every run. */
+export class RunPlan {
+  readonly feeds: Buffer;
+  readonly fetches: Buffer;
+  readonly targets: BigUint64Array;
+
+  constructor(feeds: readonly Output[], fetches: readonly Output[], targets: readonly Operation[]) {
+    this.feeds = layOut(feeds);
+    this.fetches = layOut(fetches);
+    this.targets = BigUint64Array.from(targets, (operation) => operation.pointer);
+  }
+}
+
+/** TF_Output[]: struct { TF_Operation *oper; int index; }, little-endian. */
+function layOut(outputs: readonly Output[]): Buffer {
+  const buffer = Buffer.alloc(outputs.length * OUTPUT_BYTES);
+  for (const [i, { oper, index }] of outputs.entries()) {
+    buffer.writeBigUInt64LE(oper, i * OUTPUT_BYTES);
+    buffer.writeInt32LE(index, i * OUTPUT_BYTES + 8);
+  }
+  return buffer;
+}
+
+/** Owns one TF_Session, and with it the variables of its graph. Its runs must not overlap. */
+export class Session implements Disposable {
+  readonly #api: CApi;
+  readonly #pointer: Pointer;
+  readonly #status: Status;
+
+  constructor(graph: Graph, config: Uint8Array) {
+    this.#api = graph.api;
+    this.#status = new Status(graph.api);
+    const options = this.#api.newSessionOptions();
+    try {
+      this.#api.setConfig(options, config, config.length, this.#status.pointer);
+      this.#status.check('session options');
+      this.#pointer = this.#api.newSession(graph.pointer, options, this.#status.pointer) as Pointer;
+      this.#status.check('new session');
+    } catch (error) {
+      this.#status[Symbol.dispose]();
+      throw error;
+    } finally {
+      this.#api.deleteSessionOptions(options);
+    }
+  }
+
+  /**
+   * One run, on another thread. `feed` stays the caller's; the tensors it resolves to are the caller's to delete.
+   * @throws Error with TensorFlow's message, which names the operation.
+   */
+  async run(plan: RunPlan, feed: readonly Pointer[]): Promise<Pointer[]> {
+    const inputs = BigUint64Array.from(feed);
+    const results = new BigUint64Array(plan.fetches.length / OUTPUT_BYTES);
+    await new Promise<void>((resolve, reject) => {
+      this.#api.sessionRun.async(
+        this.#pointer,
+        null,
+        this.#api.address(plan.feeds),
+        this.#api.address(inputs),
+        inputs.length,
+        this.#api.address(plan.fetches),
+        this.#api.address(results),
+        results.length,
+        this.#api.address(plan.targets),
+        plan.targets.length,
+        null,
+        this.#status.pointer,
+        (error: unknown) => (error ? reject(error) : resolve()),
+      );
+    });
+    this.#status.check('run');
+    // Held until here: native code read and wrote them while the garbage collector could not know.
+    return inputs.length >= 0 ? Array.from(results) : [];
+  }
+
+  [Symbol.dispose](): void {
+    this.#api.closeSession(this.#pointer, this.#status.pointer);
+    this.#api.deleteSession(this.#pointer, this.#status.pointer);
+    this.#status[Symbol.dispose]();
+  }
+}

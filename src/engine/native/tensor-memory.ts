@@ -1,0 +1,24 @@
+import { type CApi, DATA_TYPE, type Pointer } from './c-api.ts';
+
+export type HostArray = Float32Array | Int32Array | Uint8Array | BigUint64Array;
+
+export const dimensions = (shape: readonly number[]): BigInt64Array => BigInt64Array.from(shape, BigInt);
+
+/** A new TF_Tensor with a copy of `data`. The caller deletes it. `type` is a TF_DataType of the data's element size. */
+export function newTensor(api: CApi, type: number, shape: readonly number[], data: HostArray): Pointer {
+  const tensor = api.allocateTensor(type, dimensions(shape), shape.length, data.byteLength);
+  api.tensorBytes(tensor).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return tensor;
+}
+
+/** A copy of a float32 or int32 tensor's values. */
+export function copyTensor(api: CApi, tensor: Pointer, dtype: 'float32' | 'int32'): Float32Array | Int32Array {
+  const bytes = api.tensorBytes(tensor);
+  const copy = dtype === 'float32' ? new Float32Array(bytes.length / 4) : new Int32Array(bytes.length / 4);
+  new Uint8Array(copy.buffer).set(bytes);
+  return copy;
+}
+
+/** tfjs's dtype of a TF_DataType, where it has one. */
+export const dtypeName = (type: number): string =>
+  Object.entries(DATA_TYPE).find(([, value]) => value === type)?.[0] ?? `TF_DataType ${type}`;

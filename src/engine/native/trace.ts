@@ -1,0 +1,115 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { philoxKey } from '../../random/philox.ts';
+import type { DType, ProgramDefinition, Random, Tensors } from '../engine.ts';
+import * as contract from '../program-contract.ts';
+import { DATA_TYPE, type Output } from './c-api.ts';
+import { type Graph, type Operation, output } from './graph.ts';
+import type { GraphBackend } from './graph-backend.ts';
+
+/** A state tensor in the graph: a resource variable, and how to read and to overwrite it. */
+interface Variable {
+  readonly read: Operation;
+  readonly written: Output;
+  readonly write: Operation;
+}
+
+/** A program as a graph. Everything in it belongs to the graph. */
+export interface TracedProgram {
+  readonly variables: ReadonlyMap<string, Variable>;
+  readonly inputs: ReadonlyMap<string, Output>;
+  /** uint64 [2]: what the counters of all random streams start from. */
+  readonly counter: Output;
+  readonly outputs: ReadonlyMap<string, { readonly at: Output; readonly dtype: DType; readonly shape: number[] }>;
+  /** Assigns the new state. Each waits until the old value is read. */
+  readonly assigns: readonly Operation[];
+}
+
+/** RNG_ALG_PHILOX (tensorflow/core/framework/rng_alg.h). */
+const PHILOX = 1;
+
+/** Calls the program's function once and keeps what it did as a graph. */
+export function trace(graph: Graph, backend: GraphBackend, definition: ProgramDefinition): TracedProgram {
+  const variables = new Map(
+    Object.entries(definition.state).map(([name, spec]) => [
+      name,
+      addVariable(graph, name, spec.shape, DATA_TYPE[spec.dtype]),
+    ]),
+  );
+  const handleOf = new Map([...variables].map(([name, { handle }]) => [name, handle]));
+  const inputs = new Map(
+    Object.entries(definition.inputs).map(([name, spec]) => [
+      name,
+      graph.placeholder(DATA_TYPE[spec.dtype], spec.shape),
+    ]),
+  );
+  const counter = graph.placeholder(DATA_TYPE.uint64, [2]);
+  const outputs = new Map<string, { at: Output; dtype: DType; shape: number[] }>();
+  const assigns: Operation[] = [];
+
+  backend.trace(graph, () => {
+    const state: Tensors = {};
+    for (const [name, spec] of Object.entries(definition.state)) {
+      state[name] = backend.tensor(
+        output(variables.get(name)!.read),
+        `state "${name}"`,
+        spec.shape,
+        DATA_TYPE[spec.dtype],
+      );
+    }
+    const fed: Tensors = {};
+    for (const [name, spec] of Object.entries(definition.inputs)) {
+      fed[name] = backend.tensor(inputs.get(name)!, `input "${name}"`, spec.shape, DATA_TYPE[spec.dtype]);
+    }
+    const result = definition.fn(state, fed, graphRandom(graph, backend, definition.seed, counter));
+    contract.checkResult(definition, result);
+
+    for (const [name, tensor] of Object.entries(result.state ?? {})) {
+      const value = backend.outputOf(tensor);
+      const type = { type: DATA_TYPE[definition.state[name]!.dtype] };
+      assigns.push(
+        graph.add('AssignVariableOp', [handleOf.get(name)!, value], { dtype: type }, [variables.get(name)!.read]),
+      );
+    }
+    for (const [name, tensor] of Object.entries(result.outputs)) {
+      const dtype = contract.hostDType(definition, `output "${name}"`, tensor);
+      const value = tensor.dtype === 'bool' ? tf.cast(tensor, 'int32') : tensor;
+      // Through an Identity: an input or a state tensor may be returned as it is, and one tensor under two names.
+      const at = output(graph.add('Identity', [backend.outputOf(value)]));
+      outputs.set(name, { at, dtype, shape: [...tensor.shape] });
+    }
+  });
+  return { variables, inputs, counter, outputs, assigns };
+}
+
+function addVariable(
+  graph: Graph,
+  name: string,
+  shape: readonly number[],
+  type: number,
+): Variable & { readonly handle: Output } {
+  const handle = output(
+    graph.add('VarHandleOp', [], { dtype: { type }, shape: { shape }, shared_name: { string: name } }),
+  );
+  const written = graph.placeholder(type, shape);
+  return {
+    handle,
+    read: graph.add('ReadVariableOp', [handle], { dtype: { type } }),
+    written,
+    write: graph.add('AssignVariableOp', [handle, written], { dtype: { type } }),
+  };
+}
+
+/** The streams of src/random/philox.ts, drawn by the graph itself. */
+function graphRandom(graph: Graph, backend: GraphBackend, seed: number, counter: Output): Random {
+  const algorithm = graph.constant(DATA_TYPE.int32, [], Int32Array.of(PHILOX));
+  const draw = (operation: string, purpose: string, shape: number[]): tf.Tensor => {
+    const key = graph.constant(DATA_TYPE.uint64, [1], BigUint64Array.of(philoxKey(seed, purpose)));
+    const size = graph.constant(DATA_TYPE.int32, [shape.length], Int32Array.from(shape));
+    const drawn = graph.add(operation, [size, key, counter, algorithm], { dtype: { type: DATA_TYPE.float32 } });
+    return backend.tensor(output(drawn), operation, shape, DATA_TYPE.float32);
+  };
+  return {
+    uniform: (purpose, shape) => draw('StatelessRandomUniformV2', purpose, shape),
+    normal: (purpose, shape) => draw('StatelessRandomNormalV2', purpose, shape),
+  };
+}
