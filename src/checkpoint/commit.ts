@@ -1,0 +1,198 @@
+import type { Negatives, QueueState, StepJournal } from '../codec/records.ts';
+import { RepulsorError } from '../errors.ts';
+import type { Log } from '../log/log.ts';
+import type { StreamPosition } from '../operators/position.ts';
+import type { CommitReport } from '../trainer/report.ts';
+import { type CommitEntry, type Lineage, openLineage } from './commit-history.ts';
+import { writeCommit } from './commit-transaction.ts';
+import { ZERO_DIGEST } from './digest.ts';
+import type { OnEffect } from './effects.ts';
+import { journalBreak } from './journal.ts';
+import { type RunTopics, runTopics, transactionalId } from './run-id.ts';
+import { putState, type StateBlobs } from './state-blobs.ts';
+import type { BlobStore } from './store.ts';
+
+export interface CommitterSettings {
+  /** Holds the run's topics. */
+  readonly log: Log;
+  /** Holds this run's blobs and no other's. */
+  readonly store: BlobStore;
+  readonly run: string;
+  readonly seed: number;
+  /** The resolved pipeline settings. */
+  readonly config: unknown;
+  /** Engine, device, threads, versions. */
+  readonly engine: string;
+  /** A consumer group whose offsets each commit sets, so that lag monitors see the run. Needs the inputs in `log`. */
+  readonly group?: string;
+  /** Blobs of older commits than the newest so many are removed after a commit; null (the default) keeps all. At least 2. */
+  readonly keepCommits?: number | null;
+  /** Told of what went wrong after a commit was made, such as an old blob that cannot be removed. */
+  readonly onWarning?: (error: RepulsorError) => void;
+  readonly onEffect?: OnEffect;
+}
+
+/** What became of the run since the last commit. Nothing in it may change until the commit settles: pass copies. */
+export interface CommitRequest {
+  /** Steps done. */
+  readonly step: number;
+  readonly state: StateBlobs;
+  /** Where the input goes on after the last sample trained. */
+  readonly position: StreamPosition;
+  /** One entry for each step since the last commit. */
+  readonly journal: readonly StepJournal[];
+  /** The rows these steps put into the queue, in order. */
+  readonly negatives: readonly Negatives[];
+  /** The queue after them (src/memory-bank/changelog.ts); null when the run has none. */
+  readonly queue: Pick<QueueState, 'capacity' | 'dim' | 'count' | 'digest'> | null;
+  /** Encoded dead-letter records of inputs before `position`. */
+  readonly deadLetters?: readonly Uint8Array[];
+  /** Seconds in which no step could run while the copies were made; part of the report. */
+  readonly stallSeconds?: number;
+}
+
+/** The one trainer that may commit to a run. */
+export interface Committer {
+  readonly settings: CommitterSettings;
+  readonly topics: RunTopics;
+  readonly epoch: number;
+  /** The commits as they stood at the take-over. */
+  readonly lineage: Lineage;
+  /** The commit that the next one continues; null before the first. */
+  readonly parent: CommitEntry | null;
+  /** Continue the lineage's commit at `index`: those after it are given up by the next commit. Done by `recover`. */
+  continueFrom(index: number): Promise<void>;
+  /**
+   * Blobs first, then one transaction. One at a time; training may go on meanwhile.
+   * After STORE_FAILED, or a LOG_FAILED whose message says the commit was not made, it may be tried again with what came
+   * since. After any other error this committer makes no more commits: recovery finds out which commit is the last.
+   * @throws RepulsorError FENCED, STORE_FAILED, LOG_FAILED, LOG_UNREACHABLE, STATE_MISMATCH
+   */
+  commit(request: CommitRequest): Promise<CommitReport>;
+  close(): Promise<void>;
+}
+
+/**
+ * Takes the run over: whoever committed to it before is fenced, and the transaction it left open is ended, before
+ * anything is read. Makes the run's topics when they are not there.
+ * @throws RepulsorError USAGE, STATE_DAMAGED, FORMAT_NEWER, and what the log throws
+ */
+export async function openCommitter(settings: CommitterSettings): Promise<Committer> {
+  const { log, store, run } = settings;
+  const keep = settings.keepCommits ?? null;
+  if (keep !== null && !(Number.isInteger(keep) && keep >= 2)) {
+    throw new RepulsorError('CONFIG', `keepCommits is ${keep}`, {
+      hint: 'Keep at least 2 commits, so that one can be fallen back to; null keeps all.',
+    });
+  }
+  const topics = runTopics(run);
+  for (const topic of Object.values(topics)) await log.createTopic(topic, { partitions: 1, retentionMs: null });
+  const writer = await log.takeOver(transactionalId(run));
+  const lineage = openLineage(log, topics.commits);
+  /** Last in the topic; the parent is an older one after a fallback. */
+  let newest: CommitEntry | null;
+  let recent: CommitEntry[];
+  try {
+    newest = await lineage.at(0);
+    if (newest !== null && newest.commit.run !== run) throw strangeRun(topics.commits, newest.commit.run);
+    recent = await ancestors(lineage, 0, keep ?? 1);
+  } catch (error) {
+    await writer.close();
+    throw error;
+  }
+  let busy = false;
+  let over: RepulsorError | null = null;
+
+  return {
+    settings,
+    topics,
+    epoch: writer.epoch,
+    lineage,
+    get parent() {
+      return recent[0] ?? null;
+    },
+    async continueFrom(index) {
+      recent = await ancestors(lineage, index, keep ?? 1);
+    },
+    async commit(request) {
+      if (over !== null) throw over;
+      if (busy) throw new Error('a commit is under way: one at a time');
+      busy = true;
+      try {
+        const started = performance.now();
+        const parent = recent[0] ?? null;
+        checkContinues(parent, request);
+        const { blobs, bytesWritten } = await putState(store, request.state);
+        const outcome = await writeCommit(writer, topics, settings, request, { blobs, parent, newest });
+        if (outcome.made === null) {
+          if (outcome.final) over = outcome.error;
+          throw outcome.error;
+        }
+        newest = outcome.made;
+        recent = [newest, ...recent].slice(0, keep ?? 1);
+        if (keep !== null) await removeUnusedBlobs(store, recent, settings.onWarning);
+        const stallSeconds = request.stallSeconds ?? 0;
+        return {
+          step: request.step,
+          generation: newest.commit.generation,
+          samples: request.position.samples,
+          seconds: stallSeconds + (performance.now() - started) / 1000,
+          stallSeconds,
+          bytesWritten,
+        };
+      } finally {
+        busy = false;
+      }
+    },
+    close: () => writer.close(),
+  };
+}
+
+async function ancestors(lineage: Lineage, index: number, most: number): Promise<CommitEntry[]> {
+  const found: CommitEntry[] = [];
+  while (found.length < most) {
+    const entry = await lineage.at(index + found.length);
+    if (entry === null) break;
+    found.push(entry);
+  }
+  return found;
+}
+
+/** A commit that does not continue its parent would be found out at the recovery, too late: refuse to make it. */
+function checkContinues(parent: CommitEntry | null, request: CommitRequest): void {
+  const { step, journal, negatives, queue } = request;
+  const before = parent?.commit ?? null;
+  const broken = journalBreak(before?.step ?? 0, before?.journalDigest ?? ZERO_DIGEST, journal);
+  if (broken !== null) throw doesNotContinue(broken);
+  const journaled = (before?.step ?? 0) + journal.length;
+  if (journaled !== step) throw doesNotContinue(`it is of step ${step}, its journal ends at step ${journaled}`);
+  const rows = negatives.reduce((sum, record) => sum + record.rows, before?.negatives.count ?? 0);
+  if (rows !== (queue?.count ?? 0)) throw doesNotContinue(`its queue counts ${queue?.count ?? 0} rows, not ${rows}`);
+}
+
+function doesNotContinue(what: string): RepulsorError {
+  return new RepulsorError('STATE_MISMATCH', `this state does not continue the last commit: ${what}`, {
+    hint: 'Nothing was committed. A trainer goes on from what recovery gave it; please report this with its output.',
+  });
+}
+
+/** The blobs that no recent commit names: of older commits, and of attempts that were never committed. */
+async function removeUnusedBlobs(
+  store: BlobStore,
+  recent: readonly CommitEntry[],
+  onWarning?: (error: RepulsorError) => void,
+): Promise<void> {
+  const used = new Set(recent.flatMap(({ commit }) => commit.blobs.map(({ sha256 }) => sha256)));
+  try {
+    for (const { sha256 } of await store.list()) if (!used.has(sha256)) await store.remove(sha256);
+  } catch (error) {
+    if (!(error instanceof RepulsorError)) throw error;
+    onWarning?.(error); // the commit stands; the next one tries again
+  }
+}
+
+function strangeRun(topic: string, run: string): RepulsorError {
+  return new RepulsorError('STATE_DAMAGED', `the topic ${topic} holds commits of the run ${run}`, {
+    hint: 'Choose another run id, or restore the topic.',
+  });
+}
