@@ -30,6 +30,8 @@ interface Panel {
   readonly logarithmic?: boolean;
   /** Draws a line here and colours what lies beyond it. */
   readonly alarm?: { readonly below?: number; readonly above?: number };
+  /** What to say where there is no series yet. */
+  readonly none?: string;
   /** A big number instead of a curve. */
   readonly big?: boolean;
 }
@@ -257,6 +259,7 @@ const STREAM: readonly Panel[] = [
   },
   {
     title: 'Dead letters by reason',
+    none: 'None so far',
     description:
       'Since the process began. Each lies in the dead-letter topic with its position, its reason and its bytes.',
     unit: 'short',
@@ -402,6 +405,7 @@ function panelOf(panel: Panel): stat.PanelBuilder | timeseries.PanelBuilder {
     .span(panel.width ?? 6);
   if (panel.min !== undefined) builder.min(panel.min);
   if (panel.max !== undefined) builder.max(panel.max);
+  if (panel.none !== undefined) builder.noValue(panel.none);
   if (panel.alarm !== undefined) builder.thresholds(thresholds(panel.alarm));
   panel.queries.forEach(([legend, expression], index) => {
     const query = new prometheus.DataqueryBuilder()
