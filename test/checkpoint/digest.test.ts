@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { keysDigest, stepDigest, ZERO_DIGEST } from '../../src/checkpoint/digest.ts';
+import { journalBreak, journalEntry, samplesOf } from '../../src/checkpoint/journal.ts';
+import { decode, encode } from '../../src/codec/single-object.ts';
+
+const outcome = {
+  step: 7,
+  samples: [
+    { topic: 'digits', partition: 2, offset: 2 ** 33 + 5, index: 1 },
+    { topic: 'ü', partition: 0, offset: 0, index: 0 },
+  ],
+  terms: { total: 1.5, flow: 0.1 },
+  keysDigest: keysDigest(Float32Array.of(1, 2)),
+};
+
+test('a step digest is over the bytes that its grammar says, written out by hand', () => {
+  const bytes = Buffer.concat([
+    Buffer.from('repulsor step 1\0', 'latin1'),
+    Buffer.alloc(32, 0xab), // previous
+    Buffer.from('0700000000000000', 'hex'), // step
+    Buffer.from('02000000', 'hex'), // two samples
+    Buffer.from('06000000', 'hex'),
+    Buffer.from('digits'),
+    Buffer.from('02000000' + '0500000002000000' + '01000000', 'hex'),
+    Buffer.from('02000000' + 'c3bc' + '00000000' + '0000000000000000' + '00000000', 'hex'),
+    Buffer.from('02000000', 'hex'), // two terms, by name
+    Buffer.from('04000000', 'hex'),
+    Buffer.from('flow'),
+    Buffer.from('cdcccc3d', 'hex'), // 0.1 as float32
+    Buffer.from('05000000', 'hex'),
+    Buffer.from('total'),
+    Buffer.from('0000c03f', 'hex'),
+    createHash('sha256')
+      .update(Buffer.from('0000803f' + '00000040', 'hex'))
+      .digest(),
+  ]);
+  const expected = createHash('sha256').update(bytes).digest('hex');
+  expect(Buffer.from(stepDigest(Buffer.alloc(32, 0xab), outcome)).toString('hex')).toBe(expected);
+});
+
+test('a chain of entries holds after a round trip through their bytes', () => {
+  const first = journalEntry(ZERO_DIGEST, { ...outcome, step: 1 });
+  const second = journalEntry(first.digest, { ...outcome, step: 2, samples: [] });
+  const read = [first, second].map((entry) => decode('step-journal', encode('step-journal', entry)));
+  expect(journalBreak(0, ZERO_DIGEST, read)).toBeNull();
+  expect(samplesOf(read[0]!)).toEqual(outcome.samples);
+});
+
+test('any change to an entry, and any entry missing, breaks the chain where it happened', () => {
+  const first = journalEntry(ZERO_DIGEST, { ...outcome, step: 1 });
+  const second = journalEntry(first.digest, { ...outcome, step: 2 });
+  const changes = [
+    { ...first, terms: { ...first.terms, total: 1.5000001 } },
+    { ...first, terms: { total: 1.5 } },
+    { ...first, samples: first.samples.slice(1) },
+    { ...first, samples: first.samples.map((s) => ({ ...s, index: s.index + 1 })) },
+    { ...first, topics: ['other', 'ü'] },
+    { ...first, keysDigest: ZERO_DIGEST },
+    { ...first, digest: second.digest },
+  ];
+  for (const changed of changes) expect(journalBreak(0, ZERO_DIGEST, [changed, second])).toMatch(/^step 1 does not/);
+  expect(journalBreak(0, ZERO_DIGEST, [second])).toBe('step 2 stands where step 1 belongs');
+  expect(journalBreak(1, ZERO_DIGEST, [second])).toMatch(/^step 2 does not/);
+});

@@ -1,0 +1,66 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createRunFolder, findRunFolder, openRunFolder } from '../../src/checkpoint/run-folder.ts';
+import { runTopics, transactionalId } from '../../src/checkpoint/run-id.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'repulsor-run-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const run = { run: 'digits-1', log: 'file:/data/log', pipeline: 'digits', created: '2026-11-25T10:00:00.000Z' };
+
+test('a run is found again in its folder, and only run.json and blobs are made', async () => {
+  const made = await createRunFolder(folder, run);
+  expect(made).toEqual({ ...run, folder, blobs: join(folder, 'blobs') });
+  expect(await openRunFolder(folder)).toEqual(made);
+  expect((await readdir(folder)).sort()).toEqual(['blobs', 'run.json']);
+});
+
+test('no secret of a URL reaches the disk', async () => {
+  const log = 'kafka://user:pa%2Fss@one:9092,two:9092?sasl=hunter2';
+  const made = await createRunFolder(folder, { ...run, log });
+  expect(made.log).toBe('kafka://one:9092,two:9092');
+  expect(await readFile(join(folder, 'run.json'), 'utf8')).not.toMatch(/user|pa%2Fss|hunter2/);
+});
+
+test('a second run in the folder is refused, the first one stays', async () => {
+  await createRunFolder(folder, run);
+  await expect(createRunFolder(folder, { ...run, run: 'other' })).rejects.toMatchObject({
+    code: 'USAGE',
+    message: expect.stringContaining('digits-1'),
+  });
+  expect((await openRunFolder(folder)).run).toBe('digits-1');
+});
+
+test('a folder that is no run is told from one that is damaged or newer', async () => {
+  expect(await findRunFolder(join(folder, 'absent'))).toBeNull();
+  await expect(openRunFolder(folder)).rejects.toMatchObject({
+    code: 'USAGE',
+    message: expect.stringContaining(folder),
+  });
+  for (const [text, code] of [
+    ['{"formatVersion":1,"run":', 'STATE_DAMAGED'],
+    ['null', 'STATE_DAMAGED'],
+    [JSON.stringify({ formatVersion: 1, ...run, log: 5 }), 'STATE_DAMAGED'],
+    [JSON.stringify(run), 'STATE_DAMAGED'],
+    [JSON.stringify({ formatVersion: 2, anything: 1 }), 'FORMAT_NEWER'],
+    [JSON.stringify({ formatVersion: 1, ...run, run: '../up' }), 'USAGE'],
+  ] as const) {
+    await writeFile(join(folder, 'run.json'), text);
+    await expect(openRunFolder(folder)).rejects.toMatchObject({ code });
+  }
+});
+
+test.each(['', '.hidden', '-x', 'a b', 'a/b', 'ü', 'x'.repeat(201)])('%j cannot name a run', async (id) => {
+  await expect(createRunFolder(folder, { ...run, run: id })).rejects.toMatchObject({ code: 'USAGE' });
+  expect(() => runTopics(id)).toThrow();
+});
+
+test("a run's topics are legal names of Kafka, and its writer has one id", () => {
+  for (const topic of Object.values(runTopics('x'.repeat(200)))) expect(topic).toMatch(/^[A-Za-z0-9._-]{1,249}$/);
+  expect(transactionalId('digits')).toBe('repulsor-digits');
+});
