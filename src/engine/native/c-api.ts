@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import koffi, { type LibraryHandle } from 'koffi';
 
 /**
@@ -40,7 +41,9 @@ const ASYNC_STACK_BYTES = 8 << 20;
 /** Loads the libraries, once a process: they stay loaded until it ends. `framework` before `cc`, which links to it. */
 export function loadCApi(framework: string, cc: string) {
   koffi.config({ async_stack_size: ASYNC_STACK_BYTES });
-  const libraries: LibraryHandle[] = [koffi.load(framework, { global: true }), koffi.load(cc, { global: true })];
+  const libraries: LibraryHandle[] = [withoutRemarks(() => koffi.load(framework, { global: true }))];
+  logErrorsOnly(libraries[0]!);
+  libraries.push(koffi.load(cc, { global: true }));
   koffi.struct('TF_Output', { oper: 'void *', index: 'int' });
   const bind = (declaration: string) => {
     for (const library of libraries.slice(1)) {
@@ -177,6 +180,42 @@ export function loadCApi(framework: string, cc: string) {
     ),
   };
   return { ...functions, ...memory(functions) };
+}
+
+/**
+ * Else TensorFlow prints remarks about its CPU's features and the like to standard error at every start. Its variable
+ * TF_CPP_MIN_LOG_LEVEL is read by its Python part only, and the C API has no function for it: this is the one of the
+ * logging library inside (absl/log/globals.h), under the name it has in this very version. Of no other importance.
+ */
+function logErrorsOnly(framework: LibraryHandle): void {
+  const ERROR = 2;
+  try {
+    framework.func('_ZN4absl12lts_2025081414SetMinLogLevelENS0_18LogSeverityAtLeastE', 'void', ['int'])(ERROR);
+  } catch {
+    // Another version: it prints its remarks.
+  }
+}
+
+/**
+ * While it is being loaded the framework says on standard error that oneDNN is on, and that it says so too early,
+ * before anything could tell it not to. Loading errors are not lost: the loader reports them to its caller.
+ */
+function withoutRemarks<T>(load: () => T): T {
+  const libc = koffi.load(null);
+  const dup = libc.func('int dup(int)') as (fd: number) => number;
+  const dup2 = libc.func('int dup2(int, int)') as (from: number, to: number) => number;
+  const STDERR = 2;
+  const kept = dup(STDERR);
+  if (kept < 0) return load(); // There is no standard error to keep quiet.
+  const nowhere = openSync('/dev/null', 'w');
+  dup2(nowhere, STDERR);
+  try {
+    return load();
+  } finally {
+    dup2(kept, STDERR);
+    closeSync(kept);
+    closeSync(nowhere);
+  }
 }
 
 /** Access to the memory behind TensorFlow's pointers. */

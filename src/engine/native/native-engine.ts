@@ -40,8 +40,6 @@ export async function openNativeEngine(threads = availableParallelism()): Promis
 
 async function load(): Promise<CApi> {
   const libraries = await findLibraries();
-  // Errors only: below that it prints its CPU's features and the like, to standard error, at every start.
-  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   try {
     return loadCApi(libraries.framework, libraries.cc);
   } catch (error) {
