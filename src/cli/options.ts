@@ -1,0 +1,43 @@
+import { InvalidArgumentError, Option } from 'commander';
+
+/** A whole number of at least `min`. */
+export function wholeNumber(min: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < min)
+      throw new InvalidArgumentError(`It must be a whole number of at least ${min}.`);
+    return value;
+  };
+}
+
+export function finiteNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
+
+/** `0-9`, `3,1,4` or both: the classes wanted. */
+export function labelList(text: string): number[] {
+  return text.split(',').flatMap((part) => {
+    const match = /^(\d+)(?:-(\d+))?$/.exec(part.trim());
+    if (match === null) throw new InvalidArgumentError('Give classes such as 0-9 or 3,1,4.');
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    if (last < first || last - first > 100_000) throw new InvalidArgumentError(`${part} is no range.`);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}
+
+/** `28x28`: height and width. */
+export function imageSize(text: string): [number, number] {
+  const match = /^(\d+)x(\d+)$/.exec(text);
+  if (match === null || Number(match[1]) < 1 || Number(match[2]) < 1)
+    throw new InvalidArgumentError('Give height x width, such as 32x32.');
+  return [Number(match[1]), Number(match[2])];
+}
+
+export function engineOption(): Option {
+  return new Option('--engine <name>', 'auto takes the best there is, and says which; a named one is that or an error')
+    .choices(['auto', 'native', 'wasm', 'cpu'])
+    .default('auto');
+}

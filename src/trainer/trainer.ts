@@ -1,0 +1,220 @@
+import { type Committer, openCommitter } from '../checkpoint/commit.ts';
+import { ZERO_DIGEST } from '../checkpoint/digest.ts';
+import type { OnEffect } from '../checkpoint/effects.ts';
+import { recover } from '../checkpoint/recover.ts';
+import type { BlobStore } from '../checkpoint/store.ts';
+import type { Commit } from '../codec/records.ts';
+import type { Engine, HostTensor, Program } from '../engine/engine.ts';
+import { RepulsorError } from '../errors.ts';
+import type { Log } from '../log/log.ts';
+import { emptyHistory, queueState } from '../memory-bank/changelog.ts';
+import type { Batch } from '../operators/batch.ts';
+import { learningRateAt, queueWeightAt } from '../optim/schedule.ts';
+import { Commits } from './commits.ts';
+import { type Input, openInput } from './input.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { CommitReport, StepReport } from './report.ts';
+import { blobEntries, fromBlobs } from './state-blobs.ts';
+import { stepReport } from './step-report.ts';
+import { initialState, keyDim, trainLayout } from './train-state.ts';
+import { stepInputs, trainStep } from './train-step.ts';
+import { Uncommitted } from './uncommitted.ts';
+
+/** Who wants to know. Called between steps: it must be quick. */
+export interface TrainObserver {
+  /** Once, before the first step. `commit` is the one gone on from; null begins anew. */
+  onStart?(commit: Commit | null): void;
+  onStep?(report: StepReport): void;
+  onCommit?(report: CommitReport): void;
+  onCommitFailure?(error: RepulsorError): void;
+  onRecords?(outcome: 'decoded' | 'skipped' | 'dead_letter', count: number): void;
+  onDeadLetter?(reason: string): void;
+  onLag?(topic: string, partition: number, records: number, seconds: number | null): void;
+  onWarning?(message: string): void;
+}
+
+export interface TrainSettings {
+  readonly pipeline: Pipeline;
+  /** Holds the input topic and the run's own topics. */
+  readonly log: Log;
+  readonly store: BlobStore;
+  /** Id of the run. */
+  readonly run: string;
+  readonly engine: Engine;
+  readonly observer: TrainObserver;
+  /** Aborted: the training ends after the step under way, with a commit. */
+  readonly signal: AbortSignal;
+  /** Go back to the newest whole commit where the last one is damaged. */
+  readonly fallback?: boolean;
+  /** For crash tests. */
+  readonly onEffect?: OnEffect;
+}
+
+export interface TrainResult {
+  /** Why it ended. */
+  readonly ended: 'steps' | 'topic' | 'interrupted';
+  /** Steps done in all, over every restart, all of them committed. */
+  readonly step: number;
+  /** Steps and samples of this process. */
+  readonly stepsHere: number;
+  readonly samplesHere: number;
+  /** Of this process, from its first step to its last, commits and waits included; null before two steps. */
+  readonly samplesPerSecond: number | null;
+  /** The last step's; null when this process made none. */
+  readonly report: StepReport | null;
+  /** The averaged weights, flat (`trainLayout`). */
+  readonly ema: HostTensor;
+}
+
+/**
+ * Trains a run from where its last commit stands until its steps are done, its topic has ended or the signal aborts,
+ * and commits at the end. Takes the run over first: an older trainer of it is fenced.
+ * @throws RepulsorError FENCED, DIVERGED, TOO_MANY_BAD_RECORDS and what the log, the store and the engine throw
+ */
+export async function train(settings: TrainSettings): Promise<TrainResult> {
+  const { pipeline, log, store, run, engine, observer, signal } = settings;
+  const committer = await openCommitter({
+    log,
+    store,
+    run,
+    seed: pipeline.seed,
+    config: pipeline,
+    engine: `${engine.name} ${engine.version}, ${engine.device}, ${engine.threads} threads, Node ${process.versions.node}`,
+    group: `repulsor-${run}`,
+    onWarning: (error) => observer.onWarning?.(error.message),
+    ...(settings.onEffect && { onEffect: settings.onEffect }),
+  });
+  try {
+    return await trainOn(committer, settings);
+  } finally {
+    await committer.close();
+  }
+
+  async function trainOn(committer: Committer, { fallback = false }: TrainSettings): Promise<TrainResult> {
+    const layout = trainLayout(pipeline);
+    const recovered = await recover({ committer, inputs: log, fallback });
+    for (const { generation, error } of recovered?.skipped ?? [])
+      observer.onWarning?.(`commit ${generation} is not whole and is given up: ${error.message}`);
+    const initial = initialState(pipeline);
+    const capacity = pipeline.losses.repulsion?.queue ?? 0;
+    const queue = recovered?.queue ?? (capacity > 0 ? emptyHistory(capacity, keyDim(pipeline)) : null);
+    const state = recovered === null ? initial : { ...initial, ...fromBlobs(recovered.state, layout), ...(queue && queueState(queue)) };
+    const program = await engine.compile({
+      name: 'train',
+      seed: pipeline.seed,
+      state,
+      inputs: stepInputs(pipeline),
+      fn: trainStep(pipeline),
+    });
+    const input = await openInput(log, pipeline, recovered?.position ?? null, observer);
+    try {
+      observer.onStart?.(recovered?.commit ?? null);
+      const uncommitted = new Uncommitted(recovered?.journalDigest ?? ZERO_DIGEST, queue);
+      const commits = new Commits({
+        committer,
+        program,
+        layout,
+        entries: blobEntries(Object.keys(state)),
+        uncommitted,
+        settings: pipeline.commit,
+        step: recovered?.commit.step ?? 0,
+        onCommit: (report) => observer.onCommit?.(report),
+        onFailure: (error) => observer.onCommitFailure?.(error),
+      });
+      try {
+        return await steps(program, input, commits, uncommitted, recovered?.commit.step ?? 0);
+      } finally {
+        await commits.settle();
+      }
+    } finally {
+      await input.close();
+      program.dispose();
+    }
+  }
+
+  async function steps(
+    program: Program,
+    input: Input,
+    commits: Commits,
+    uncommitted: Uncommitted,
+    from: number,
+  ): Promise<TrainResult> {
+    let step = from;
+    let report: StepReport | null = null;
+    let position = input.position;
+    let ended: TrainResult['ended'] = 'steps';
+    let samplesHere = 0;
+    let begun: number | null = null;
+    const standing = () => ({ step, position, deadLetters: input.deadLettersBefore(position) });
+    while (pipeline.steps === null || step < pipeline.steps) {
+      if (signal.aborted) {
+        ended = 'interrupted';
+        break;
+      }
+      const asked = performance.now();
+      const batch = await input.next(signal);
+      if (batch === null) {
+        ended = signal.aborted ? 'interrupted' : 'topic';
+        break;
+      }
+      const got = performance.now();
+      step++;
+      const { outputs, learningRate } = await runStep(program, batch, step);
+      report = stepReport(
+        pipeline,
+        outputs,
+        { step, learningRate, samples: batch.size, stepSeconds: (performance.now() - got) / 1000, waitSeconds: (got - asked) / 1000 },
+        Math.min((uncommitted.queue?.count ?? 0) + batch.size, uncommitted.queue?.capacity ?? 0),
+      );
+      if (!Number.isFinite(report.terms['total'])) throw diverged(step, report);
+      uncommitted.add({
+        step,
+        samples: batch.ids,
+        labels: batch.labels,
+        terms: report.terms,
+        keys: (outputs['keys']?.data as Float32Array | undefined) ?? null,
+      });
+      position = batch.position;
+      samplesHere += batch.size;
+      begun ??= performance.now();
+      observer.onStep?.(report);
+      await commits.afterStep(standing());
+    }
+    const seconds = begun === null ? 0 : (performance.now() - begun) / 1000;
+    await commits.finish(standing());
+    const { ema } = await program.readState(['ema']);
+    const firstBatch = pipeline.operators.batch;
+    return {
+      ended,
+      step,
+      stepsHere: step - from,
+      samplesHere,
+      samplesPerSecond: samplesHere > firstBatch ? (samplesHere - firstBatch) / seconds : null,
+      report,
+      ema,
+    };
+  }
+
+  async function runStep(program: Program, batch: Batch, step: number) {
+    const learningRate = learningRateAt(step, pipeline.steps, pipeline.optimizer);
+    const { start = 0, ramp = 0 } = pipeline.losses.repulsion ?? {};
+    const outputs = await program.run(
+      {
+        images: batch.images,
+        labels: batch.labels,
+        step: Int32Array.of(step),
+        learningRate: Float32Array.of(learningRate),
+        queueWeight: Float32Array.of(queueWeightAt(step, start, ramp)),
+      },
+      step,
+    );
+    return { outputs, learningRate };
+  }
+}
+
+function diverged(step: number, report: StepReport): RepulsorError {
+  const terms = Object.entries(report.terms).map(([name, value]) => `${name} ${value}`);
+  return new RepulsorError('DIVERGED', `the loss of step ${step} is not a finite number (${terms.join(', ')})`, {
+    hint: 'the last commit stands; go on from it with a lower optimizer.learningRate or a limit in optimizer.clip',
+  });
+}
