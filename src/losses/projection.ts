@@ -8,7 +8,7 @@ import type { ParameterSpec } from '../model/parameters.ts';
 export interface ProjectionSettings {
   /** Mean over the tokens, or all of them side by side (the dispersive loss). */
   readonly pool: 'mean' | 'flatten';
-  /** Linear(D, D) - SiLU - Linear(D, dim), or nothing. */
+  /** Linear(pooled, D) - SiLU - Linear(D, dim), or nothing. */
   readonly head: 'mlp' | 'identity';
   /** Width of the MLP's output; the identity keeps the pooled width. */
   readonly dim: number;
@@ -18,16 +18,23 @@ export interface ProjectionSettings {
   readonly normalize: boolean;
 }
 
-/** Parameters of the head; none for the identity. */
-export function projectionSpecs(settings: ProjectionSettings, width: number): ParameterSpec[] {
+/** Width of the pooled activations of a model of `width` and `tokens`. */
+function pooledDim(settings: ProjectionSettings, width: number, tokens: number): number {
+  return settings.pool === 'mean' ? width : width * tokens;
+}
+
+/** Parameters of the head, for a model of `width` and `tokens`; none for the identity. */
+export function projectionSpecs(settings: ProjectionSettings, width: number, tokens: number): ParameterSpec[] {
   if (settings.head === 'identity') return [];
-  return [...linearSpecs('head.0', width, width), ...linearSpecs('head.2', width, settings.dim)];
+  return [
+    ...linearSpecs('head.0', pooledDim(settings, width, tokens), width),
+    ...linearSpecs('head.2', width, settings.dim),
+  ];
 }
 
 /** Width of the projected vectors, for a model of `width` and `tokens`. */
 export function projectedDim(settings: ProjectionSettings, width: number, tokens: number): number {
-  if (settings.head === 'mlp') return settings.dim;
-  return settings.pool === 'mean' ? width : width * tokens;
+  return settings.head === 'mlp' ? settings.dim : pooledDim(settings, width, tokens);
 }
 
 /** features: (B, N, D) -> (B, d). */

@@ -1,5 +1,6 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
+import { logSumExp } from './log-sum-exp.ts';
 
 /** The repulsion of a batch from its negatives. */
 export interface RepulsionForm {
@@ -22,8 +23,11 @@ export interface QueueNegatives {
   readonly weight: Scalar;
 }
 
-/** exp(MASKED) is 0 in float32, and no infinity can meet a zero in the gradient. */
-const MASKED = -1e9;
+/**
+ * Added to the logit of a pair that does not count. Finite, so that no infinity meets a zero in the gradient, and below
+ * every logit that does count, however small tau: else the masked pairs would become the nearest.
+ */
+export const MASKED = -1e38;
 
 /** Squared Euclidean distances of all rows of a (A, d) to all rows of b (M, d), at least 0. Returns (A, M). */
 export function squaredDistances(a: Tensor2D, b: Tensor2D): Tensor2D {
@@ -37,6 +41,7 @@ export function squaredDistances(a: Tensor2D, b: Tensor2D): Tensor2D {
  * the other samples of the batch (gradient through both sides) and the valid rows of the queue (constants, weighted by
  * the ramp); M is their (weighted) count. Without a queue, with `includeSelf` and `perDimension`, it is the dispersive
  * loss of Wang and He 2025 (L2 form). z: (B, d). Sums are log-sum-exp in float32.
+ * Where there is no negative at all (a batch of one and an empty queue) it is 0, and so is its gradient.
  */
 export function repulsion(z: Tensor2D, queue: QueueNegatives | null, form: RepulsionForm): Scalar {
   const [b, d] = z.shape;
@@ -56,6 +61,10 @@ export function repulsion(z: Tensor2D, queue: QueueNegatives | null, form: Repul
     logits = tf.concat([logits, far], 1); // (B, B + K)
     count = tf.add(count, tf.sum(weights));
   }
-  if (form.reduction === 'per-anchor') return tf.mean(tf.sub(tf.logSumExp(logits, 1), tf.log(count))) as Scalar;
-  return tf.sub(tf.logSumExp(logits), tf.log(tf.mul(count, b))) as Scalar;
+  const logCount = tf.log(tf.maximum(count, 1e-30));
+  const loss =
+    form.reduction === 'per-anchor'
+      ? tf.mean(tf.sub(logSumExp(logits, 'rows'), logCount))
+      : tf.sub(logSumExp(logits, 'all'), tf.add(logCount, Math.log(b)));
+  return (b > 1 || form.includeSelf ? loss : tf.where(tf.greater(count, 0), loss, 0)) as Scalar;
 }

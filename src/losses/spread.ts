@@ -1,6 +1,7 @@
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import { squaredDistances } from './repulsion.ts';
+import { logSumExp } from './log-sum-exp.ts';
+import { MASKED, squaredDistances } from './repulsion.ts';
 
 export interface QueueBefore {
   /** (B, d): keys of the same inputs as the projections. */
@@ -17,11 +18,15 @@ export interface QueueBefore {
 export function spread(z: Tensor2D, queue: QueueBefore | null): Record<string, Tensor> {
   const b = z.shape[0];
   const distances = squaredDistances(z, z);
-  const offDiagonal = tf.sub(1, tf.eye(b));
-  const meanOverPairs = (values: Tensor) => tf.div(tf.sum(tf.mul(values, offDiagonal)), Math.max(1, b * (b - 1)));
+  const self = tf.eye(b);
+  const pairs = b * (b - 1);
+  // A batch of one has no pair: both are 0.
   const inBatch = {
-    pairDistance: meanOverPairs(distances),
-    uniformity: tf.log(meanOverPairs(tf.exp(tf.mul(distances, -2)))),
+    pairDistance: tf.div(tf.sum(tf.mul(distances, tf.sub(1, self))), Math.max(1, pairs)),
+    uniformity:
+      pairs === 0
+        ? tf.scalar(0)
+        : tf.sub(logSumExp(tf.add(tf.mul(distances, -2), tf.mul(self, MASKED)), 'all'), Math.log(pairs)),
   };
   if (queue === null) return inBatch;
   const count = tf.sum(queue.mask);
@@ -32,6 +37,7 @@ export function spread(z: Tensor2D, queue: QueueBefore | null): Record<string, T
     drift: tf.mean(tf.sum(tf.squaredDifference(z, queue.keys), 1)),
     // While the queue is empty there is nothing to be far from.
     shift: tf.mul(tf.minimum(count, 1), tf.sum(tf.squaredDifference(mean, meanRow))),
+    // The mean of the products of all pairs is the product of the means: a mean cosine when the projection normalises.
     similarity: tf.sum(tf.mul(mean, meanRow)),
   };
 }

@@ -40,6 +40,7 @@ export function adamwUpdate(
   const correction2 = tf.neg(tf.expm1(tf.mul(step, Math.log(beta2))));
   const denominator = tf.add(tf.mul(tf.sqrt(v), tf.rsqrt(correction2)), epsilon);
   const moved = tf.mul(tf.div(m, denominator), tf.div(learningRate, correction1));
-  const kept = weightDecay === 0 ? parameters : tf.mul(parameters, tf.sub(1, tf.mul(learningRate, weightDecay)));
-  return { parameters: tf.sub(kept, moved) as Tensor1D, state: { m, v } };
+  // Not parameters * (1 - rate * decay): in float32 that factor keeps 1e-6 to one digit, and loses 1e-8 whole.
+  const change = weightDecay === 0 ? moved : tf.add(moved, tf.mul(parameters, tf.mul(learningRate, weightDecay)));
+  return { parameters: tf.sub(parameters, change) as Tensor1D, state: { m, v } };
 }

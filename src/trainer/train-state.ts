@@ -14,16 +14,20 @@ export function trainLayout(pipeline: Pipeline): ParameterLayout {
   const repulsion = pipeline.losses.repulsion;
   return parameterLayout([
     ...sitSpecs(pipeline.model),
-    ...(repulsion === null ? [] : projectionSpecs(repulsion.projection, pipeline.model.width)),
+    ...(repulsion === null ? [] : projectionSpecs(repulsion.projection, pipeline.model.width, tokenCount(pipeline))),
   ]);
+}
+
+/** Tokens of one image. */
+function tokenCount({ model }: Pipeline): number {
+  return (model.input[0] / model.patch) * (model.input[1] / model.patch);
 }
 
 /** Width of the queue's rows. */
 export function keyDim(pipeline: Pipeline): number {
   const { model, losses } = pipeline;
   if (losses.repulsion === null) return 0;
-  const tokens = (model.input[0] / model.patch) * (model.input[1] / model.patch);
-  return projectedDim(losses.repulsion.projection, model.width, tokens);
+  return projectedDim(losses.repulsion.projection, model.width, tokenCount(pipeline));
 }
 
 /** Whether keys come from a slow copy of the network. */
