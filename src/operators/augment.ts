@@ -1,0 +1,32 @@
+import { defer, map, type OperatorFunction } from 'rxjs';
+import { uniforms } from '../random/philox.ts';
+import type { AugmentedSample, ShuffledSample } from './sample.ts';
+
+export interface AugmentSettings {
+  /** Mirror every other image left to right, by chance. */
+  readonly flip: boolean;
+  readonly seed: number;
+}
+
+/** Draws are made for so many samples at once. Part of the stream's definition: it keys them. */
+const CHUNK = 1024;
+
+/** Decides each sample's flip from (seed, its ordinal) alone; `batch` carries it out while it copies. */
+export function augment({ flip, seed }: AugmentSettings): OperatorFunction<ShuffledSample, AugmentedSample> {
+  return (source) =>
+    defer(() => {
+      let chunk = -1;
+      let draws = new Float32Array();
+      return source.pipe(
+        map((sample) => {
+          if (!flip) return { ...sample, flipped: false };
+          const wanted = Math.floor(sample.ordinal / CHUNK);
+          if (wanted !== chunk) {
+            chunk = wanted;
+            draws = uniforms(seed, 'flip', chunk, CHUNK);
+          }
+          return { ...sample, flipped: draws[sample.ordinal % CHUNK]! < 0.5 };
+        }),
+      );
+    });
+}

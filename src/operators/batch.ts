@@ -1,0 +1,101 @@
+import { Observable, type OperatorFunction } from 'rxjs';
+import type { Pixels, Shape } from '../codec/images.ts';
+import type { SampleId, StreamPosition } from './position.ts';
+import { type AugmentedSample, positionAfter } from './sample.ts';
+
+/** What the trainer takes a step on. Its arrays are its own: nobody else holds or changes them. */
+export interface Batch {
+  /** Samples, B. */
+  readonly size: number;
+  /** (B, H, W, C) float32: pixels in [-1, 1], latents scaled. */
+  readonly images: Float32Array;
+  /** (B); the null class where a record had no labels. */
+  readonly labels: Int32Array;
+  readonly ids: readonly SampleId[];
+  /** (B) milliseconds since the epoch. */
+  readonly eventTimes: Float64Array;
+  /** Ordinal of the first sample: how many the run emitted before. */
+  readonly ordinal: number;
+  /** The epoch that the last sample belongs to. */
+  readonly epoch: number;
+  /** Right after the last sample. */
+  readonly position: StreamPosition;
+}
+
+export interface BatchSettings {
+  readonly size: number;
+  readonly shape: Shape;
+  /** The label of a sample that has none. */
+  readonly nullClass: number;
+  readonly latentScale: number;
+  /** Told at the end of a bounded read how many samples were left over, too few for a batch. */
+  readonly onLeftover?: (samples: number) => void;
+}
+
+/** u8 -> [-1, 1], as float32. */
+const UNIT = Float32Array.from({ length: 256 }, (_, value) => value / 127.5 - 1);
+
+/**
+ * Whole batches only. An epoch's end does not cut a batch: it goes on into the next epoch, so every sample of an epoch
+ * is applied exactly once. What is left when a bounded read ends is not emitted but told; while a topic is followed, the
+ * samples wait for the batch to fill.
+ */
+export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample, Batch> {
+  const { size, shape, nullClass, onLeftover } = settings;
+  const elements = shape[0] * shape[1] * shape[2];
+  return (source) =>
+    new Observable((subscriber) => {
+      let open = emptyBatch(size, elements);
+      return source.subscribe({
+        next(sample) {
+          const at = open.ids.length;
+          const into = open.images.subarray(at * elements, (at + 1) * elements); // (H, W, C)
+          place(sample, into, settings);
+          open.labels[at] = sample.label ?? nullClass;
+          open.eventTimes[at] = sample.eventTime;
+          open.ids.push(sample.id);
+          if (open.ids.length < size) return;
+          const full = open;
+          open = emptyBatch(size, elements);
+          subscriber.next({
+            ...full,
+            size,
+            ordinal: sample.ordinal + 1 - size,
+            epoch: sample.window.cursor.epoch,
+            position: positionAfter(sample),
+          });
+        },
+        error: (error) => subscriber.error(error),
+        complete() {
+          onLeftover?.(open.ids.length);
+          subscriber.complete();
+        },
+      });
+    });
+}
+
+function emptyBatch(size: number, elements: number) {
+  return {
+    images: new Float32Array(size * elements),
+    labels: new Int32Array(size),
+    eventTimes: new Float64Array(size),
+    ids: [] as SampleId[],
+  };
+}
+
+/** Copies one image into its place in the batch, normalised and, where asked, mirrored: one pass over its elements. */
+function place({ pixels, flipped }: { pixels: Pixels; flipped: boolean }, into: Float32Array, settings: BatchSettings) {
+  const value =
+    pixels instanceof Uint8Array ? (i: number) => UNIT[pixels[i]!]! : (i: number) => pixels[i]! * settings.latentScale;
+  if (!flipped) {
+    for (let i = 0; i < into.length; i++) into[i] = value(i);
+    return;
+  }
+  const [height, width, channels] = settings.shape;
+  let to = 0;
+  for (let y = 0; y < height; y++) {
+    for (let x = width - 1; x >= 0; x--) {
+      for (let c = 0; c < channels; c++) into[to++] = value((y * width + x) * channels + c);
+    }
+  }
+}

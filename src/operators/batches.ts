@@ -1,0 +1,155 @@
+import type { BadReason } from '../codec/bad-record.ts';
+import type { Shape } from '../codec/images.ts';
+import type { ImageLimits } from '../codec/limits.ts';
+import type { ImageBatch } from '../codec/records.ts';
+import type { Log } from '../log/log.ts';
+import { augment } from './augment.ts';
+import { type Batch, batch } from './batch.ts';
+import { type BadRecordLimit, deadLetter } from './dead-letter.ts';
+import { decode, type RecordOutcome } from './decode.ts';
+import { fromLog } from './from-log.ts';
+import { Gate } from './gate.ts';
+import type { StreamPosition } from './position.ts';
+import { prefetch } from './prefetch.ts';
+import type { Rejection } from './sample.ts';
+import { shuffle } from './shuffle.ts';
+
+export interface BatchesSettings {
+  readonly topic: string;
+  /** Where to go on; null begins a new run. */
+  readonly position: StreamPosition | null;
+  /** Passes over the topic (`Infinity` for ever); null follows it. */
+  readonly epochs: number | null;
+  /** Where a new run that follows its topic begins. */
+  readonly from?: 'earliest' | 'latest';
+  /** Keys shuffling and flips. */
+  readonly seed: number;
+  /** Height, width, channels that the model takes. */
+  readonly shape: Shape;
+  /** Labels are 0 to classes - 1; `classes` itself is the null class. */
+  readonly classes: number;
+  /** Samples in a shuffle window; 1 keeps their order. */
+  readonly window: number;
+  readonly flip: boolean;
+  readonly latentScale: number;
+  /** Samples in a batch. */
+  readonly size: number;
+  /** Batches ready ahead of the trainer. */
+  readonly depth: number;
+  readonly badRecords: BadRecordLimit;
+  /** Keeps what cannot be used; the stream waits for it. */
+  readonly deadLetters?: (rejections: readonly Rejection[]) => void | Promise<void>;
+  readonly limits?: ImageLimits;
+  /** Bytes of a record's value to its content. Default: Avro single-object encoding. @throws BadRecord */
+  readonly read?: (value: Uint8Array) => ImageBatch | Promise<ImageBatch>;
+  /** Bytes that the log may hold ahead. */
+  readonly maxBufferedBytes?: number;
+}
+
+/** Counted since the stream was opened. */
+export interface StreamStats {
+  readonly records: Readonly<Record<RecordOutcome, number>>;
+  /** Records and images set aside, by reason. */
+  readonly rejections: Readonly<Partial<Record<BadReason, number>>>;
+  /** Samples decoded. */
+  readonly samples: number;
+  /** Batches ready for the trainer now, and batches it took. */
+  readonly ready: number;
+  readonly taken: number;
+  /** Samples left over at the end of a bounded read, too few for a batch; 0 until then. */
+  readonly leftover: number;
+  /** Partition -> the first offset not yet decoded; partitions from which nothing was decoded yet are absent. */
+  readonly next: ReadonlyMap<number, number>;
+  /** Latest event time decoded, in milliseconds since the epoch; null before the first sample. */
+  readonly eventTime: number | null;
+}
+
+export interface Batches {
+  /** The next batch; null at the end of a bounded read. Rejects with the RepulsorError that ended the stream. */
+  next(): Promise<Batch | null>;
+  /** Ends the read; resolves when the log is let go. */
+  close(): Promise<void>;
+  readonly stats: StreamStats;
+}
+
+/**
+ * The input of a training run: the records of a topic as batches, in an order that seed, topic and settings decide.
+ * Reading begins at once. Held in memory: `depth` batches, two shuffle windows, and the log's buffer.
+ */
+export function openBatches(log: Log, settings: BatchesSettings): Batches {
+  const { topic, position, epochs, from, seed, shape, classes, limits, read, maxBufferedBytes } = settings;
+  const records: Record<RecordOutcome, number> = { used: 0, rejected: 0, tombstone: 0 };
+  const rejections: Partial<Record<BadReason, number>> = {};
+  const next = new Map<number, number>();
+  let samples = 0;
+  let taken = 0;
+  let leftover = 0;
+  let eventTime: number | null = null;
+  let stopped = () => {};
+  const isStopped = new Promise<void>((resolve) => {
+    stopped = resolve;
+  });
+
+  const intake = new Gate();
+  const room = new Gate();
+  const stream = fromLog(log, {
+    topic,
+    position,
+    epochs,
+    from,
+    gate: intake,
+    maxBufferedBytes,
+    onStopped: stopped,
+  }).pipe(
+    decode({
+      shape,
+      classes,
+      limits,
+      read,
+      intake,
+      onRecord(outcome, decoded) {
+        records[outcome]++;
+        samples += decoded.samples.length;
+        for (const { reason } of decoded.rejections) rejections[reason] = (rejections[reason] ?? 0) + 1;
+        for (const sample of decoded.samples) eventTime = Math.max(eventTime ?? sample.eventTime, sample.eventTime);
+        next.set(decoded.record.partition, decoded.record.offset + 1);
+      },
+    }),
+    deadLetter({ sink: settings.deadLetters, limit: settings.badRecords, intake }),
+    shuffle({ window: settings.window, seed, position, room, intake }),
+    augment({ flip: settings.flip, seed }),
+    batch({
+      size: settings.size,
+      shape,
+      nullClass: classes,
+      latentScale: settings.latentScale,
+      onLeftover(count) {
+        leftover = count;
+      },
+    }),
+  );
+  const ahead = prefetch(stream, settings.depth, room);
+  return {
+    async next() {
+      const taking = await ahead.next();
+      if (taking !== null) taken++;
+      return taking;
+    },
+    async close() {
+      ahead.close();
+      await isStopped;
+    },
+    get stats() {
+      return {
+        records: { ...records },
+        rejections: { ...rejections },
+        samples,
+        ready: ahead.ready,
+        taken,
+        leftover,
+        next: new Map(next),
+        eventTime,
+      };
+    },
+  };
+}

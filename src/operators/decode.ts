@@ -1,0 +1,101 @@
+import { concatMap, finalize, from, type OperatorFunction, tap } from 'rxjs';
+import { BadRecord } from '../codec/bad-record.ts';
+import { checkImageBatch, decodeImages, type Shape } from '../codec/images.ts';
+import { DEFAULT_LIMITS, type ImageLimits } from '../codec/limits.ts';
+import type { ImageBatch } from '../codec/records.ts';
+import { decode as decodeRecord } from '../codec/single-object.ts';
+import type { Gate } from './gate.ts';
+import type { DecodedRecord, ReadRecord, Rejection, Sample } from './sample.ts';
+
+/** `used`: at least one image of it. */
+export type RecordOutcome = 'used' | 'rejected' | 'tombstone';
+
+export interface DecodeSettings {
+  /** Height, width, channels that the model takes; images of another shape are rejected. */
+  readonly shape: Shape;
+  /** Labels are 0 to classes - 1. */
+  readonly classes: number;
+  readonly limits?: ImageLimits;
+  /** Bytes of a record's value to its content. Default: Avro single-object encoding. @throws BadRecord */
+  readonly read?: (value: Uint8Array) => ImageBatch | Promise<ImageBatch>;
+  /** Held while a record is being decoded, so that none wait here. */
+  readonly intake: Gate;
+  readonly onRecord?: (outcome: RecordOutcome, record: DecodedRecord) => void;
+}
+
+/**
+ * Records to samples, in order. What cannot be used becomes a rejection of the record, or of one image of it; the other
+ * images stay, and keep their index. Tombstones pass through empty.
+ */
+export function decode(settings: DecodeSettings): OperatorFunction<ReadRecord, DecodedRecord> {
+  const { intake, onRecord } = settings;
+  return (source) =>
+    source.pipe(
+      tap(() => intake.hold()),
+      concatMap((read) =>
+        from(decodeOne(read, settings)).pipe(
+          tap((decoded) => onRecord?.(outcomeOf(decoded), decoded)),
+          // After the operators behind have taken the record, and held the gate where they have no room for another.
+          finalize(() => intake.release()),
+        ),
+      ),
+    );
+}
+
+const outcomeOf = ({ record, samples }: DecodedRecord): RecordOutcome =>
+  record.value === null ? 'tombstone' : samples.length > 0 ? 'used' : 'rejected';
+
+async function decodeOne(read: ReadRecord, settings: DecodeSettings): Promise<DecodedRecord> {
+  const { value } = read.record;
+  if (value === null) return { ...read, samples: [], rejections: [] };
+  const { topic, partition, offset } = read.record;
+  const reject = (error: BadRecord, index: number | null, bytes: Uint8Array): Rejection => ({
+    topic,
+    partition,
+    offset,
+    index,
+    reason: error.reason,
+    message: `${topic}/${partition} offset ${offset}${index === null ? '' : ` image ${index}`}: ${error.message}`,
+    hint: error.hint,
+    bytes,
+  });
+  try {
+    const limits = settings.limits ?? DEFAULT_LIMITS;
+    if (value.length > limits.recordBytes) {
+      throw new BadRecord('too_large', `${value.length} bytes; the limit is ${limits.recordBytes}`);
+    }
+    const batch = await (settings.read ?? readSingleObject)(value);
+    checkShape(checkImageBatch(batch, limits), settings.shape);
+    const images = await decodeImages(batch, limits);
+    const samples: Sample[] = [];
+    const rejections: Rejection[] = [];
+    for (const [index, image] of images.entries()) {
+      const label = batch.labels?.[index] ?? null;
+      const bad = image instanceof BadRecord ? image : checkLabel(label, settings.classes);
+      if (bad !== null) rejections.push(reject(bad, index, batch.images[index]!));
+      else
+        samples.push({
+          id: { topic, partition, offset, index },
+          pixels: image as Sample['pixels'],
+          label,
+          eventTime: batch.eventTime,
+        });
+    }
+    return { ...read, samples, rejections };
+  } catch (error) {
+    if (!(error instanceof BadRecord)) throw error;
+    return { ...read, samples: [], rejections: [reject(error, null, value)] };
+  }
+}
+
+const readSingleObject = (value: Uint8Array): ImageBatch => decodeRecord('image-batch', value);
+
+function checkShape(shape: Shape, wanted: Shape): void {
+  if (shape.every((side, i) => side === wanted[i])) return;
+  throw new BadRecord('shape', `images of ${shape.join('x')}; the pipeline takes ${wanted.join('x')}`);
+}
+
+function checkLabel(label: number | null, classes: number): BadRecord | null {
+  if (label === null || (label >= 0 && label < classes)) return null;
+  return new BadRecord('labels', `the label ${label} is not one of the ${classes} classes`);
+}

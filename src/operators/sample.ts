@@ -1,0 +1,89 @@
+import type { BadReason } from '../codec/bad-record.ts';
+import type { Pixels } from '../codec/images.ts';
+import type { LogRecord } from '../log/log.ts';
+import type { PartitionBounds, PartitionOffset, RecordRun, SampleId, StreamPosition } from './position.ts';
+
+/** How far a read has come: the part of a StreamPosition that concerns the log. Never changed once made. */
+export interface Cursor {
+  readonly epoch: number;
+  /** Sorted by partition. */
+  readonly next: readonly PartitionOffset[];
+  readonly turn: number;
+  readonly bounds: readonly PartitionBounds[] | null;
+}
+
+/** What `fromLog` emits. */
+export interface ReadRecord {
+  readonly record: LogRecord;
+  /** The cursor after this record. */
+  readonly cursor: Cursor;
+  /** After the last record of an epoch: the cursor at the start of the next. Else null. */
+  readonly epochEnd: Cursor | null;
+  /** It belongs to the shuffle window that was open when the run stopped: it was read, and its dead letters written, before. */
+  readonly replayed: boolean;
+  /** The last record of that window: a window ends here, whatever its size. */
+  readonly lastReplayed: boolean;
+}
+
+/** One usable image. */
+export interface Sample {
+  readonly id: SampleId;
+  readonly pixels: Pixels;
+  readonly label: number | null;
+  /** Milliseconds since the epoch. */
+  readonly eventTime: number;
+}
+
+/** A record or image that cannot be used. */
+export interface Rejection {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** The image in the record; null when the record itself is bad. */
+  readonly index: number | null;
+  readonly reason: BadReason;
+  readonly message: string;
+  /** What to do about it. */
+  readonly hint: string;
+  /** The record's value as it lay in the log, or the image's bytes as they lay in the record. */
+  readonly bytes: Uint8Array;
+}
+
+/** What `decode` emits: a record with what became of its images. A tombstone has neither samples nor rejections. */
+export interface DecodedRecord extends ReadRecord {
+  readonly samples: readonly Sample[];
+  readonly rejections: readonly Rejection[];
+}
+
+/** A shuffle window while it is emitted. */
+export interface ShuffleWindow {
+  /** Counted from 0 since the run began; keys the permutation. */
+  readonly number: number;
+  /** Samples in it. */
+  readonly size: number;
+  readonly records: readonly RecordRun[];
+  /** After its last record, and, when that ended an epoch, at the start of the next. */
+  readonly cursor: Cursor;
+  readonly epochEnd: Cursor | null;
+}
+
+/** What `shuffle` emits. */
+export interface ShuffledSample extends Sample {
+  /** Samples emitted before it since the run began. */
+  readonly ordinal: number;
+  readonly window: ShuffleWindow;
+  /** Samples of the window emitted so far, this one included. */
+  readonly consumed: number;
+}
+
+/** What `augment` emits: the flip is carried out by `batch`, while it copies. */
+export interface AugmentedSample extends ShuffledSample {
+  readonly flipped: boolean;
+}
+
+/** The position right after a sample. */
+export function positionAfter({ window, consumed, ordinal }: ShuffledSample): StreamPosition {
+  const counts = { samples: ordinal + 1, windows: window.number + 1 };
+  if (consumed === window.size) return { ...(window.epochEnd ?? window.cursor), ...counts, window: null };
+  return { ...window.cursor, ...counts, window: { consumed, records: window.records } };
+}

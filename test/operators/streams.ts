@@ -1,0 +1,114 @@
+import fc from 'fast-check';
+import { encode } from '../../src/codec/single-object.ts';
+import type { Log } from '../../src/log/log.ts';
+import type { Batch } from '../../src/operators/batch.ts';
+import { type BatchesSettings, openBatches } from '../../src/operators/batches.ts';
+import type { MemoryLog } from './memory-log.ts';
+
+/** A topic to be: for each record its partition and images, or what else lies there. */
+export interface TopicPlan {
+  readonly partitions: number;
+  readonly records: readonly RecordPlan[];
+}
+
+export type RecordPlan =
+  | { readonly kind: 'images'; readonly partition: number; readonly count: number; readonly bad: readonly number[] }
+  | { readonly kind: 'tombstone' | 'garbage' | 'gap'; readonly partition: number };
+
+export const topicPlans: fc.Arbitrary<TopicPlan> = fc.integer({ min: 1, max: 4 }).chain((partitions) => {
+  const partition = fc.nat(partitions - 1);
+  const images = fc.record({
+    kind: fc.constant('images' as const),
+    partition,
+    count: fc.integer({ min: 1, max: 5 }),
+    bad: fc.oneof(
+      { weight: 4, arbitrary: fc.constant<number[]>([]) },
+      { weight: 1, arbitrary: fc.array(fc.nat(4), { maxLength: 2 }) },
+    ),
+  });
+  const other = fc.record({
+    kind: fc.constantFrom('tombstone' as const, 'garbage' as const, 'gap' as const),
+    partition,
+  });
+  return fc.record({
+    partitions: fc.constant(partitions),
+    records: fc
+      .array(fc.oneof({ weight: 4, arbitrary: images }, { weight: 1, arbitrary: other }), {
+        minLength: 1,
+        maxLength: 14,
+      })
+      .filter((records) => records.some((record) => record.kind === 'images' && record.bad.length === 0)),
+  });
+});
+
+export const SHAPE = [1, 2, 1] as const;
+
+/** An image of SHAPE that says which one it is; `bad` ones have the wrong length. */
+const imageOf = (record: number, index: number, bad: boolean): Uint8Array =>
+  bad ? Uint8Array.of(1) : Uint8Array.of(record, index);
+
+export function imageBatch(record: number, count: number, bad: readonly number[] = []): Uint8Array {
+  const indices = Array.from({ length: count }, (_, index) => index);
+  return encode('image-batch', {
+    shape: [...SHAPE],
+    encoding: 'RAW_U8',
+    images: indices.map((index) => imageOf(record, index, bad.includes(index))),
+    labels: record % 3 === 0 ? null : indices.map((index) => (record + index) % 10),
+    eventTime: 1_000 * record,
+    source: '',
+  });
+}
+
+function valueFor(record: RecordPlan, i: number): Uint8Array | null {
+  if (record.kind === 'images') return imageBatch(i, record.count, record.bad);
+  return record.kind === 'tombstone' ? null : Uint8Array.of(1, 2, 3);
+}
+
+/** Writes the plan into the topic `images`. */
+export async function write(log: MemoryLog, plan: TopicPlan): Promise<void> {
+  await log.createTopic('images', { partitions: plan.partitions });
+  for (const [i, record] of plan.records.entries()) {
+    const { partition } = record;
+    if (record.kind === 'gap') log.skipOffsets('images', partition, 2);
+    else await log.append('images', [{ partition, value: valueFor(record, i) }]);
+  }
+}
+
+export const SETTINGS: BatchesSettings = {
+  topic: 'images',
+  position: null,
+  epochs: 1,
+  seed: 5,
+  shape: SHAPE,
+  classes: 10,
+  window: 1,
+  flip: false,
+  latentScale: 1,
+  size: 1,
+  depth: 2,
+  badRecords: { share: 1, over: 10 },
+};
+
+/** Every batch to the end, or the first `most`. */
+export async function take(
+  log: Log,
+  settings: Partial<BatchesSettings>,
+  most = Number.POSITIVE_INFINITY,
+): Promise<Batch[]> {
+  const stream = openBatches(log, { ...SETTINGS, ...settings });
+  const batches: Batch[] = [];
+  try {
+    while (batches.length < most) {
+      const batch = await stream.next();
+      if (batch === null) break;
+      batches.push(batch);
+    }
+  } finally {
+    await stream.close();
+  }
+  return batches;
+}
+
+/** `partition/offset#index` of every sample. */
+export const names = (batches: readonly Batch[]): string[] =>
+  batches.flatMap(({ ids }) => ids.map(({ partition, offset, index }) => `${partition}/${offset}#${index}`));
