@@ -1,0 +1,254 @@
+import { mkdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RepulsorError } from '../../errors.ts';
+import type {
+  Appended,
+  FencedWriter,
+  Log,
+  LogRecord,
+  NewRecord,
+  OffsetRange,
+  ReadOptions,
+  TopicSettings,
+} from '../log.ts';
+import { inTurns, type PartitionCursor } from '../turns.ts';
+import { Chain } from './chain.ts';
+import { Committed } from './committed.ts';
+import { CommittedCursor } from './committed-cursor.ts';
+import { EpochPartition } from './epoch-partition.ts';
+import { asLogError } from './file-errors.ts';
+import { takeOverFile } from './file-transaction.ts';
+import { idFolder, partitionFolder, topicsFolder } from './layout.ts';
+import { listPartition } from './partition-files.ts';
+import { type CursorOptions, PlainCursor } from './plain-cursor.ts';
+import { findPlainEnd, type PlainEnd } from './plain-partition.ts';
+import { PlainWriter } from './plain-writer.ts';
+import { claimTopic, listTopics, loadOwner, loadTopic, storeTopic } from './topic-settings.ts';
+
+export interface FileLogOptions {
+  /** A segment is followed by the next one once it has this many bytes. Default 64 MiB. */
+  readonly segmentBytes?: number;
+}
+
+/** How often a reader looks for records that another process may have written. */
+const POLL_MS = 20;
+
+/** The embedded log: a folder, written by one process a topic, read by any number. layout.ts says what lies where. */
+export class FileLog implements Log {
+  readonly url: string;
+  readonly #root: string;
+  readonly #segmentBytes: number;
+  readonly #committed = new Map<string, Committed>();
+  readonly #writers = new Map<string, Promise<PlainWriter>>();
+  readonly #fenced = new Set<FencedWriter>();
+  readonly #ends = new Map<string, PlainEnd>();
+
+  private constructor(root: string, url: string, options: FileLogOptions) {
+    this.#root = root;
+    this.url = url;
+    this.#segmentBytes = options.segmentBytes ?? 64 * 1024 * 1024;
+  }
+
+  /** Opens the log in folder `root`, which is made when it is not there. @throws RepulsorError LOG_UNREACHABLE */
+  static async open(root: string, url: string, options: FileLogOptions = {}): Promise<FileLog> {
+    try {
+      await mkdir(topicsFolder(root), { recursive: true });
+    } catch (error) {
+      throw new RepulsorError(
+        'LOG_UNREACHABLE',
+        `the folder ${root} of the log cannot be opened: ${(error as Error).message}`,
+        {
+          hint: 'Check the path and its permissions.',
+          cause: error,
+        },
+      );
+    }
+    return new FileLog(root, url, options);
+  }
+
+  topics(): Promise<string[]> {
+    return asLogError('listing topics', () => listTopics(this.#root));
+  }
+
+  createTopic(topic: string, settings: TopicSettings = {}): Promise<void> {
+    return asLogError(`creating topic ${topic}`, () => storeTopic(this.#root, topic, settings));
+  }
+
+  async partitions(topic: string): Promise<number[]> {
+    const { partitions } = await loadTopic(this.#root, topic);
+    return Array.from({ length: partitions }, (_, partition) => partition);
+  }
+
+  offsets(topic: string, partition: number): Promise<OffsetRange> {
+    return asLogError(`reading the offsets of ${topic}/${partition}`, async () => {
+      const folder = await this.#demandPartition(topic, partition);
+      const owner = await loadOwner(this.#root, topic);
+      const end =
+        owner?.by === 'transactions'
+          ? await this.#committedEnd(owner.id, topic, partition)
+          : await this.#plainEnd(folder);
+      const { start } = await listPartition(folder);
+      return { earliest: start, end: Math.max(start, end) };
+    });
+  }
+
+  async #committedEnd(id: string, topic: string, partition: number): Promise<number> {
+    const committed = this.#committedOf(id);
+    await committed.refresh();
+    return committed.endOf(topic, partition);
+  }
+
+  async #plainEnd(folder: string): Promise<number> {
+    const end = await findPlainEnd(folder, this.#ends.get(folder) ?? null);
+    if (end === null) return 0;
+    this.#ends.set(folder, end);
+    return end.offset;
+  }
+
+  async *read(topic: string, options: ReadOptions): AsyncGenerator<LogRecord> {
+    const { from, to, turn, signal, maxBufferedBytes = 16 * 1024 * 1024 } = options;
+    const windowBytes = Math.min(1 << 20, Math.max(4096, Math.floor(maxBufferedBytes / Math.max(1, from.size))));
+    const cursors = await asLogError(`reading ${topic}`, () => this.#cursors(topic, from, to, windowBytes, signal));
+    if (cursors === null) return;
+    const wait = (): Promise<void> => pause(POLL_MS, signal);
+    const records = inTurns(cursors, { bounded: to !== undefined, turn, signal, wait });
+    yield* asLogErrors(`reading ${topic}`, records);
+  }
+
+  /** One cursor a partition; null when the signal aborted before the topic had a writer. */
+  async #cursors(
+    topic: string,
+    from: ReadonlyMap<number, number>,
+    to: ReadonlyMap<number, number> | undefined,
+    windowBytes: number,
+    signal: AbortSignal | undefined,
+  ): Promise<PartitionCursor[] | null> {
+    for (const [partition, offset] of from) {
+      const { earliest, end } = await this.offsets(topic, partition);
+      if (offset < earliest || offset > end) throw outside(topic, partition, offset, earliest, end);
+    }
+    const wanted = [...from].filter(
+      ([partition, offset]) => to === undefined || offset < (to.get(partition) ?? offset),
+    );
+    if (wanted.length === 0 && to !== undefined) return [];
+    let owner = await loadOwner(this.#root, topic);
+    while (owner === null) {
+      await pause(POLL_MS, signal);
+      if (signal?.aborted) return null;
+      owner = await loadOwner(this.#root, topic);
+    }
+    const cursors: PartitionCursor[] = [];
+    for (const [partition, offset] of wanted) {
+      const cursor: CursorOptions = {
+        topic,
+        partition,
+        folder: partitionFolder(this.#root, topic, partition),
+        from: offset,
+        to: to?.get(partition) ?? null,
+        windowBytes,
+        truncated: (at, start) => outside(topic, partition, at, start, null),
+      };
+      cursors.push(
+        owner.by === 'append' ? new PlainCursor(cursor) : new CommittedCursor(cursor, this.#committedOf(owner.id)),
+      );
+    }
+    return cursors;
+  }
+
+  append(topic: string, records: readonly NewRecord[]): Promise<Appended> {
+    return asLogError(`appending to ${topic}`, async () => {
+      for (const { partition = 0 } of records) await this.#demandPartition(topic, partition);
+      let writer = this.#writers.get(topic);
+      if (writer === undefined) {
+        writer = PlainWriter.open(this.#root, topic, this.#segmentBytes);
+        this.#writers.set(topic, writer);
+        writer.catch(() => this.#writers.delete(topic));
+      }
+      return (await writer).append(records);
+    });
+  }
+
+  takeOver(transactionalId: string): Promise<FencedWriter> {
+    return asLogError(`taking over ${transactionalId}`, async () => {
+      const committed = this.#committedOf(transactionalId);
+      await committed.chain.create();
+      const openPartition = async (
+        topic: string,
+        partition: number,
+        id: string,
+        epoch: number,
+      ): Promise<EpochPartition> => {
+        const folder = await this.#demandPartition(topic, partition);
+        await claimTopic(this.#root, topic, { by: 'transactions', id });
+        const { retentionMs } = await loadTopic(this.#root, topic);
+        const options = { topic, partition, folder, epoch, segmentBytes: this.#segmentBytes, retentionMs };
+        return new EpochPartition(options, committed);
+      };
+      const writer = await takeOverFile(transactionalId, committed, { openPartition });
+      this.#fenced.add(writer);
+      return writer;
+    });
+  }
+
+  async close(): Promise<void> {
+    const writers = await Promise.allSettled(this.#writers.values());
+    this.#writers.clear();
+    for (const writer of writers) if (writer.status === 'fulfilled') await writer.value.close();
+    for (const writer of this.#fenced) await writer.close();
+    this.#fenced.clear();
+  }
+
+  #committedOf(id: string): Committed {
+    let committed = this.#committed.get(id);
+    if (committed === undefined) {
+      committed = new Committed(new Chain(idFolder(this.#root, id)));
+      this.#committed.set(id, committed);
+    }
+    return committed;
+  }
+
+  /** The folder of a partition. @throws RepulsorError TOPIC_MISSING */
+  async #demandPartition(topic: string, partition: number): Promise<string> {
+    const { partitions } = await loadTopic(this.#root, topic);
+    if (Number.isSafeInteger(partition) && partition >= 0 && partition < partitions) {
+      return partitionFolder(this.#root, topic, partition);
+    }
+    throw new RepulsorError('TOPIC_MISSING', `topic ${topic} has no partition ${partition}`, {
+      hint: `It has partitions 0 to ${partitions - 1}.`,
+    });
+  }
+}
+
+function outside(
+  topic: string,
+  partition: number,
+  offset: number,
+  earliest: number,
+  end: number | null,
+): RepulsorError {
+  const where = `offset ${offset} of ${topic}, partition ${partition}`;
+  if (offset < earliest) {
+    return new RepulsorError('STATE_TRUNCATED', `${where} was removed by retention: the earliest left is ${earliest}`, {
+      hint: 'Give the topic a longer retention, or begin at the earliest offset and accept the gap.',
+    });
+  }
+  return new RepulsorError('STATE_TRUNCATED', `${where} lies past the end, which is ${end}`, {
+    hint: 'The topic was emptied or made anew since that offset was noted. Begin a new run, or restore the topic.',
+  });
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(ms, undefined, signal === undefined ? undefined : { signal }).catch(() => undefined);
+}
+
+async function* asLogErrors<T>(what: string, items: AsyncGenerator<T>): AsyncGenerator<T> {
+  try {
+    for (;;) {
+      const next = await asLogError(what, () => items.next());
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    await items.return(undefined);
+  }
+}

@@ -1,0 +1,73 @@
+import { appendByPartition } from '../append-by-partition.ts';
+import type { Appended, NewRecord } from '../log.ts';
+import { partitionFolder, topicFolder } from './layout.ts';
+import { PlainPartition } from './plain-partition.ts';
+import { claimTopic, loadTopic } from './topic-settings.ts';
+import { lockWriter, type WriterLock } from './writer-lock.ts';
+
+/** The writer of a topic by plain appends: holds its lock from the first append until it is closed. */
+export class PlainWriter {
+  readonly #root: string;
+  readonly #topic: string;
+  readonly #segmentBytes: number;
+  readonly #retentionMs: number | null;
+  readonly #lock: WriterLock;
+  readonly #partitions = new Map<number, PlainPartition>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(root: string, topic: string, segmentBytes: number, retentionMs: number | null, lock: WriterLock) {
+    this.#root = root;
+    this.#topic = topic;
+    this.#segmentBytes = segmentBytes;
+    this.#retentionMs = retentionMs;
+    this.#lock = lock;
+  }
+
+  /** @throws RepulsorError LOG_LOCKED, TOPIC_MISSING, CONFIG */
+  static async open(root: string, topic: string, segmentBytes: number): Promise<PlainWriter> {
+    const { retentionMs } = await loadTopic(root, topic);
+    await claimTopic(root, topic, { by: 'append' });
+    const lock = await lockWriter(topicFolder(root, topic), topic);
+    return new PlainWriter(root, topic, segmentBytes, retentionMs, lock);
+  }
+
+  /** One append after the other, in the order of the calls. */
+  append(records: readonly NewRecord[]): Promise<Appended> {
+    const run = this.#last.then(() => {
+      const now = Date.now();
+      return appendByPartition(records, (partition, part) => this.#appendTo(partition, part, now));
+    });
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  async #appendTo(partition: number, records: readonly NewRecord[], now: number): Promise<number> {
+    let target = this.#partitions.get(partition);
+    if (target === undefined || target.full) target = await this.#open(partition, target);
+    try {
+      return await target.append(records, now);
+    } catch (error) {
+      // What of it reached the file is not known (a full disk, say): the next append looks and cuts a torn tail.
+      this.#partitions.delete(partition);
+      await target.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #open(partition: number, full: PlainPartition | undefined): Promise<PlainPartition> {
+    this.#partitions.delete(partition);
+    const folder = partitionFolder(this.#root, this.#topic, partition);
+    const options = { folder, segmentBytes: this.#segmentBytes, retentionMs: this.#retentionMs };
+    let target = full === undefined ? await PlainPartition.open(options) : await full.roll();
+    if (target.full) target = await target.roll();
+    this.#partitions.set(partition, target);
+    return target;
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    for (const partition of this.#partitions.values()) await partition.close();
+    this.#partitions.clear();
+    await this.#lock.release();
+  }
+}

@@ -1,0 +1,202 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { RepulsorError } from '../../errors.ts';
+import type { LogRecord } from '../log.ts';
+import {
+  ACK,
+  BLOCK_HEADER,
+  type BlockHeader,
+  decodeBlockHeader,
+  decodeSegmentHeader,
+  encodeAck,
+  findAck,
+  SEGMENT_HEADER,
+  SEGMENT_VERSION,
+  type SegmentHeader,
+} from './block-frame.ts';
+import { readFully } from './durable-file.ts';
+import { RECORD_PREFIX, readRecordFrame, recordFrameValid } from './record-frame.ts';
+
+/** A block's place in its segment. */
+export interface Block extends BlockHeader {
+  readonly position: number;
+  /** Where the records end: the ack follows, or the next block in a topic written by transactions. */
+  readonly end: number;
+}
+
+/** What of a segment may be read: up to `limit` exactly, or, when it is null, whatever is complete in a file that still grows. */
+export interface Extent {
+  readonly limit: number | null;
+  /** Whether an ack stands behind each block. */
+  readonly acks: boolean;
+}
+
+/**
+ * Reads one segment through a window of at most `windowBytes` (or one record, if that is larger). Every check that
+ * fails is made once more on freshly read bytes before it is called damage: a writer may have been at work.
+ */
+export class SegmentReader {
+  readonly path: string;
+  readonly header: SegmentHeader;
+  readonly #handle: FileHandle;
+  readonly #windowBytes: number;
+  #window: Buffer = Buffer.alloc(0);
+  #windowAt = 0;
+
+  private constructor(path: string, handle: FileHandle, header: SegmentHeader, windowBytes: number) {
+    this.path = path;
+    this.#handle = handle;
+    this.header = header;
+    this.#windowBytes = windowBytes;
+  }
+
+  /** @throws the system's error when the file is not there; RepulsorError STATE_DAMAGED or FORMAT_NEWER. */
+  static async open(path: string, base: number, windowBytes: number): Promise<SegmentReader> {
+    const handle = await open(path, constants.O_RDONLY);
+    try {
+      const header = decodeSegmentHeader(await readFully(handle, Buffer.alloc(SEGMENT_HEADER), 0));
+      if (header === null || header.base !== base) throw damaged(path, 0, 'the segment header does not check');
+      if (header.version > SEGMENT_VERSION) {
+        throw new RepulsorError('FORMAT_NEWER', `${path} has format version ${header.version}`, {
+          hint: `This version reads up to ${SEGMENT_VERSION}; update it.`,
+        });
+      }
+      return new SegmentReader(path, handle, header, windowBytes);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size;
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  /**
+   * The block at `position`. Null: nothing complete there (yet), which only an extent without a limit may say.
+   * With `verify` its records are checked too. @throws RepulsorError STATE_DAMAGED
+   */
+  async blockAt(position: number, extent: Extent, verify = false): Promise<Block | null> {
+    const block = await this.#headerAt(position, extent);
+    if (block === null) return null;
+    if (verify && !(await this.#recordsCheck(block))) {
+      throw damaged(this.path, position, 'a record of the block there does not check');
+    }
+    if (!extent.acks) return block;
+    const { seed } = this.header;
+    const expected = encodeAck(position, seed);
+    if ((await this.#read(block.end, ACK)).equals(expected)) return block;
+    this.#forget();
+    const found = await this.#read(block.end, ACK);
+    if (found.equals(expected)) return block;
+    if (extent.limit !== null) throw damaged(this.path, block.end, 'the ack of a block does not check');
+    return (await this.#unacknowledged(block, Buffer.from(found), expected)) ? block : null;
+  }
+
+  async #headerAt(position: number, { limit, acks }: Extent): Promise<Block | null> {
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const header = decodeBlockHeader(await this.#read(position, BLOCK_HEADER), this.header.seed);
+      if (header !== null) {
+        const end = position + BLOCK_HEADER + header.recordBytes;
+        if (limit === null || end + (acks ? ACK : 0) <= limit) return { ...header, position, end };
+      }
+      this.#forget();
+    }
+    if (limit !== null) throw damaged(this.path, position, 'the block header does not check');
+    await this.#demandNoAckBehind(position);
+    return null;
+  }
+
+  /** Whether a block without an ack counts: only if it is intact, and then it is made durable first. */
+  async #unacknowledged(block: Block, found: Buffer, expected: Buffer): Promise<boolean> {
+    if ((await this.size()) < block.end) return false;
+    if (!(await this.#recordsCheck(block))) {
+      await this.#demandNoAckBehind(block.position);
+      return false;
+    }
+    const torn = expected.subarray(0, found.byteLength).equals(found) || found.every((byte) => byte === 0);
+    if (!torn) throw damaged(this.path, block.end, 'the ack of a block does not check');
+    await this.#handle.datasync();
+    return true;
+  }
+
+  async #demandNoAckBehind(position: number): Promise<void> {
+    const tail = await readFully(this.#handle, Buffer.alloc(Math.max(0, (await this.size()) - position)), position);
+    if (findAck(tail, position, this.header.seed) < 0) return;
+    throw damaged(this.path, position, 'a block that was acknowledged does not check');
+  }
+
+  async #recordsCheck(block: Block): Promise<boolean> {
+    let at = block.position + BLOCK_HEADER;
+    for (let index = 0; index < block.count; index++) {
+      const frame = await this.#frameAt(at, block.end);
+      if (frame === null) return false;
+      at += frame.byteLength;
+    }
+    return at === block.end;
+  }
+
+  /** The record frame at `at`, checked; null when it does not check. Valid until the next read. */
+  async #frameAt(at: number, end: number): Promise<Buffer | null> {
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const prefix = await this.#read(at, RECORD_PREFIX);
+      const bytes = prefix.byteLength < RECORD_PREFIX ? 0 : RECORD_PREFIX + prefix.readUInt32LE(0);
+      if (bytes > RECORD_PREFIX && at + bytes <= end) {
+        const frame = await this.#read(at, bytes);
+        if (frame.byteLength === bytes && recordFrameValid(frame, this.header.seed)) return frame;
+      }
+      this.#forget();
+    }
+    return null;
+  }
+
+  /** The record at file position `at` of a block, and the position behind it. @throws RepulsorError STATE_DAMAGED */
+  async recordAt(
+    at: number,
+    block: Block,
+    topic: string,
+    partition: number,
+    offset: number,
+  ): Promise<{ record: LogRecord; next: number }> {
+    const frame = await this.#frameAt(at, block.end);
+    if (frame === null) throw damaged(this.path, at, `the record at offset ${offset} does not check`);
+    return { record: readRecordFrame(frame, topic, partition, offset), next: at + frame.byteLength };
+  }
+
+  /** The position of record number `index` of the block: hops over the ones before. */
+  async positionOf(index: number, block: Block): Promise<number> {
+    let at = block.position + BLOCK_HEADER;
+    for (let hops = 0; hops < index; hops++) {
+      const prefix = await this.#read(at, RECORD_PREFIX);
+      const next =
+        prefix.byteLength < RECORD_PREFIX ? Number.POSITIVE_INFINITY : at + RECORD_PREFIX + prefix.readUInt32LE(0);
+      if (next >= block.end) throw damaged(this.path, at, 'the record lengths of the block do not add up');
+      at = next;
+    }
+    return at;
+  }
+
+  /** A view of the window, valid until the next read; short at the end of the file. */
+  async #read(position: number, bytes: number): Promise<Buffer> {
+    const from = position - this.#windowAt;
+    if (from >= 0 && from + bytes <= this.#window.byteLength) return this.#window.subarray(from, from + bytes);
+    const target = Buffer.allocUnsafeSlow(Math.max(bytes, this.#windowBytes));
+    this.#window = await readFully(this.#handle, target, position);
+    this.#windowAt = position;
+    return this.#window.subarray(0, bytes);
+  }
+
+  #forget(): void {
+    this.#window = Buffer.alloc(0);
+  }
+}
+
+export function damaged(path: string, position: number, what: string): RepulsorError {
+  return new RepulsorError('STATE_DAMAGED', `${path} at byte ${position}: ${what}`, {
+    hint: 'The bytes on the disk are not those that were written. Restore the file from a copy; nothing was skipped.',
+  });
+}

@@ -1,0 +1,96 @@
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { RepulsorError } from '../../errors.ts';
+import type { TopicSettings } from '../log.ts';
+import { createExclusively, isCode } from './durable-file.ts';
+import { checkTopicName, ownerFile, partitionFolder, topicFile, topicFolder, topicsFolder } from './layout.ts';
+
+export interface StoredTopic {
+  readonly version: 1;
+  readonly partitions: number;
+  readonly retentionMs: number | null;
+}
+
+/** Who may write a topic, settled by its first append and for good. */
+export type TopicOwner = { readonly by: 'append' } | { readonly by: 'transactions'; readonly id: string };
+
+export async function storeTopic(root: string, topic: string, settings: TopicSettings): Promise<void> {
+  checkTopicName(topic);
+  const { partitions = 1, retentionMs = null } = settings;
+  if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > 10_000) {
+    throw new RepulsorError('CONFIG', `topic ${topic} cannot have ${partitions} partitions`, {
+      hint: 'Ask for 1 to 10000.',
+    });
+  }
+  if (retentionMs !== null && !(retentionMs > 0)) {
+    throw new RepulsorError('CONFIG', `topic ${topic} cannot keep records for ${retentionMs} ms`, {
+      hint: 'Give a positive number of milliseconds, or null to keep them forever.',
+    });
+  }
+  for (let partition = 0; partition < partitions; partition++) {
+    await mkdir(partitionFolder(root, topic, partition), { recursive: true });
+  }
+  const stored: StoredTopic = { version: 1, partitions, retentionMs };
+  await createExclusively(topicFile(root, topic), Buffer.from(`${JSON.stringify(stored)}\n`));
+}
+
+/** @throws RepulsorError TOPIC_MISSING */
+export async function loadTopic(root: string, topic: string): Promise<StoredTopic> {
+  checkTopicName(topic);
+  const stored = (await readJson(topicFile(root, topic))) as StoredTopic | null;
+  if (stored === null) {
+    throw new RepulsorError('TOPIC_MISSING', `there is no topic ${topic} in ${root}`, {
+      hint: 'Check the name (`repulsor log topics`), or create the topic first.',
+    });
+  }
+  if (stored.version === 1) return stored;
+  throw new RepulsorError('FORMAT_NEWER', `topic ${topic} in ${root} has format version ${stored.version}`, {
+    hint: 'This version reads version 1; update it.',
+  });
+}
+
+export async function listTopics(root: string): Promise<string[]> {
+  const topics: string[] = [];
+  for (const entry of await readdir(topicsFolder(root), { withFileTypes: true })) {
+    if (entry.isDirectory() && (await readJson(topicFile(root, entry.name))) !== null) topics.push(entry.name);
+  }
+  return topics.sort();
+}
+
+export async function loadOwner(root: string, topic: string): Promise<TopicOwner | null> {
+  return (await readJson(ownerFile(root, topic))) as TopicOwner | null;
+}
+
+/** Makes the topic `owner`'s unless it has one. @throws RepulsorError CONFIG when that is another. */
+export async function claimTopic(root: string, topic: string, owner: TopicOwner): Promise<void> {
+  const path = ownerFile(root, topic);
+  if ((await loadOwner(root, topic)) === null) await createExclusively(path, Buffer.from(`${JSON.stringify(owner)}\n`));
+  const settled = (await loadOwner(root, topic))!;
+  if (JSON.stringify(settled) === JSON.stringify(owner)) return;
+  const by = settled.by === 'append' ? 'plain appends' : `transactions of ${settled.id}`;
+  const wanted = owner.by === 'append' ? 'a plain append' : `a transaction of ${owner.id}`;
+  throw new RepulsorError(
+    'CONFIG',
+    `topic ${topic} in ${topicFolder(root, topic)} is written by ${by}, not by ${wanted}`,
+    {
+      hint: 'A topic of a file log has one kind of writer for good: use another topic.',
+    },
+  );
+}
+
+async function readJson(path: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return null;
+    throw error;
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new RepulsorError('STATE_DAMAGED', `${path} is not JSON`, {
+      hint: 'Restore the file from a copy.',
+      cause: error,
+    });
+  }
+}
