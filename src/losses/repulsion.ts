@@ -37,6 +37,15 @@ export function squaredDistances(a: Tensor2D, b: Tensor2D): Tensor2D {
 }
 
 /**
+ * Squared distances of the rows of z (B, d) to each other, (B, B), the diagonal exactly 0. Taken about their mean: it
+ * changes no distance, and what all rows have in common no longer eats the digits of the differences.
+ */
+export function pairDistances(z: Tensor2D): Tensor2D {
+  const centred = tf.sub(z, tf.mean(z, 0, true)) as Tensor2D;
+  return tf.mul(squaredDistances(centred, centred), tf.sub(1, tf.eye(z.shape[0])));
+}
+
+/**
  * Repulsor's loss: L = log [ 1/(B M) sum_i sum_j exp(-||z_i - n_j||^2 / tau) ], where the negatives n_j of anchor i are
  * the other samples of the batch (gradient through both sides) and the valid rows of the queue (constants, weighted by
  * the ramp); M is their (weighted) count. Without a queue, with `includeSelf` and `perDimension`, it is the dispersive
@@ -46,7 +55,7 @@ export function squaredDistances(a: Tensor2D, b: Tensor2D): Tensor2D {
 export function repulsion(z: Tensor2D, queue: QueueNegatives | null, form: RepulsionForm): Scalar {
   const [b, d] = z.shape;
   const scale = -1 / (form.tau * (form.perDimension ? d : 1));
-  const own = tf.mul(squaredDistances(z, z), scale);
+  const own = tf.mul(pairDistances(z), scale);
   let logits: Tensor = form.includeSelf ? own : tf.add(own, tf.mul(tf.eye(b), MASKED)); // (B, B)
   let count: Tensor = tf.scalar(form.includeSelf ? b : b - 1);
   if (queue !== null) {

@@ -1,7 +1,7 @@
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { logSumExp } from './log-sum-exp.ts';
-import { MASKED, squaredDistances } from './repulsion.ts';
+import { MASKED, pairDistances } from './repulsion.ts';
 
 export interface QueueBefore {
   /** (B, d): keys of the same inputs as the projections. */
@@ -17,16 +17,15 @@ export interface QueueBefore {
  */
 export function spread(z: Tensor2D, queue: QueueBefore | null): Record<string, Tensor> {
   const b = z.shape[0];
-  const distances = squaredDistances(z, z);
-  const self = tf.eye(b);
+  const distances = pairDistances(z);
   const pairs = b * (b - 1);
   // A batch of one has no pair: both are 0.
   const inBatch = {
-    pairDistance: tf.div(tf.sum(tf.mul(distances, tf.sub(1, self))), Math.max(1, pairs)),
+    pairDistance: tf.div(tf.sum(distances), Math.max(1, pairs)),
     uniformity:
       pairs === 0
         ? tf.scalar(0)
-        : tf.sub(logSumExp(tf.add(tf.mul(distances, -2), tf.mul(self, MASKED)), 'all'), Math.log(pairs)),
+        : tf.sub(logSumExp(tf.add(tf.mul(distances, -2), tf.mul(tf.eye(b), MASKED)), 'all'), Math.log(pairs)),
   };
   if (queue === null) return inBatch;
   const count = tf.sum(queue.mask);
