@@ -27,7 +27,9 @@ export function addInspect(program: Command): void {
       if ((run === undefined) === (options.topic === undefined))
         command.error('error: name either a run folder or a topic (--topic NAME --log URL)');
       const found =
-        run === undefined ? await inspectTopic(options.topic!, options.log, command) : await inspectRun(run, options.log);
+        run === undefined
+          ? await inspectTopic(options.topic!, options.log, command)
+          : await inspectRun(run, options.log);
       console.result(found, table(found));
     });
 }

@@ -70,6 +70,6 @@ function badRecordJudge({ share, over }: BadRecordLimit): (record: DecodedRecord
 const MOST_BYTES = 900_000;
 
 /** The record to keep of a rejection. `time` is the present, in milliseconds since the epoch. */
-export function asDeadLetter({ bytes, hint: _, ...where }: Rejection, time: number): DeadLetter {
+export function asDeadLetter({ bytes, hint: _hint, epoch: _epoch, ...where }: Rejection, time: number): DeadLetter {
   return { ...where, time, value: bytes.length > MOST_BYTES ? null : bytes };
 }

@@ -53,6 +53,7 @@ async function decodeOne(read: ReadRecord, settings: DecodeSettings): Promise<De
     topic,
     partition,
     offset,
+    epoch: read.cursor.epoch,
     index,
     reason: error.reason,
     message: `${topic}/${partition} offset ${offset}${index === null ? '' : ` image ${index}`}: ${error.message}`,

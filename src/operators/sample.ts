@@ -39,6 +39,8 @@ export interface Rejection {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  /** The pass over the topic in which it was met. */
+  readonly epoch: number;
   /** The image in the record; null when the record itself is bad. */
   readonly index: number | null;
   readonly reason: BadReason;

@@ -4,12 +4,16 @@ import { RepulsorError } from '../errors.ts';
 import { queueDigest } from '../memory-bank/changelog.ts';
 import type { ParameterLayout } from '../model/parameters.ts';
 import type { StreamPosition } from '../operators/position.ts';
+import type { Input } from './input.ts';
 import type { CommitReport } from './report.ts';
 import { toBlobs } from './state-blobs.ts';
 import type { Uncommitted } from './uncommitted.ts';
 
 /** Commits that may fail in a row for want of a disk or a broker before the run gives up. */
 const MOST_FAILURES = 3;
+
+/** Bad records are held until a commit has them: so many bytes of them make one due. */
+const MOST_DEAD_LETTER_BYTES = 8 * 2 ** 20;
 
 export interface CommitsSettings {
   readonly everySteps: number;
@@ -20,7 +24,6 @@ export interface CommitsSettings {
 export interface Standing {
   readonly step: number;
   readonly position: StreamPosition;
-  readonly deadLetters: readonly Uint8Array[];
 }
 
 /**
@@ -33,6 +36,7 @@ export class Commits {
   readonly #layout: ParameterLayout;
   readonly #entries: readonly string[];
   readonly #uncommitted: Uncommitted;
+  readonly #input: Input;
   readonly #settings: CommitsSettings;
   readonly #onCommit: (report: CommitReport) => void;
   readonly #onFailure: (error: RepulsorError) => void;
@@ -49,6 +53,7 @@ export class Commits {
     /** Names of the program's state that go into blobs. */
     entries: readonly string[];
     uncommitted: Uncommitted;
+    input: Input;
     settings: CommitsSettings;
     step: number;
     onCommit: (report: CommitReport) => void;
@@ -59,6 +64,7 @@ export class Commits {
     this.#layout = wiring.layout;
     this.#entries = wiring.entries;
     this.#uncommitted = wiring.uncommitted;
+    this.#input = wiring.input;
     this.#settings = wiring.settings;
     this.#step = wiring.step;
     this.#onCommit = wiring.onCommit;
@@ -69,7 +75,10 @@ export class Commits {
   async afterStep(standing: Standing): Promise<boolean> {
     this.#throwFailure();
     const { everySteps, everySeconds } = this.#settings;
-    const due = standing.step - this.#step >= everySteps || performance.now() - this.#time >= everySeconds * 1000;
+    const due =
+      standing.step - this.#step >= everySteps ||
+      performance.now() - this.#time >= everySeconds * 1000 ||
+      this.#input.deadLetterBytes > MOST_DEAD_LETTER_BYTES;
     if (!due || this.#running !== null) return false;
     await this.#begin(standing);
     return true;
@@ -95,7 +104,7 @@ export class Commits {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  async #begin({ step, position, deadLetters }: Standing): Promise<void> {
+  async #begin({ step, position }: Standing): Promise<void> {
     const { journal, negatives, queue } = this.#uncommitted;
     const begun = performance.now();
     const state = await this.#program.readState(this.#entries);
@@ -106,7 +115,7 @@ export class Commits {
       journal: [...journal],
       negatives: [...negatives],
       queue: queue && { capacity: queue.capacity, dim: queue.dim, count: queue.count, digest: queueDigest(queue) },
-      deadLetters,
+      deadLetters: this.#input.deadLettersBefore(position),
       stallSeconds: (performance.now() - begun) / 1000,
     };
     this.#time = performance.now();
@@ -117,6 +126,7 @@ export class Commits {
           this.#step = step;
           this.#failures = 0;
           this.#uncommitted.committed(request.journal.length);
+          this.#input.committed(position);
           this.#onCommit(report);
         },
         (error: unknown) => this.#failed(error),

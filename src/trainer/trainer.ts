@@ -9,6 +9,7 @@ import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { emptyHistory, queueState } from '../memory-bank/changelog.ts';
 import type { Batch } from '../operators/batch.ts';
+import type { StreamPosition } from '../operators/position.ts';
 import { learningRateAt, queueWeightAt } from '../optim/schedule.ts';
 import { Commits } from './commits.ts';
 import { type Input, openInput } from './input.ts';
@@ -98,7 +99,10 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     const initial = initialState(pipeline);
     const capacity = pipeline.losses.repulsion?.queue ?? 0;
     const queue = recovered?.queue ?? (capacity > 0 ? emptyHistory(capacity, keyDim(pipeline)) : null);
-    const state = recovered === null ? initial : { ...initial, ...fromBlobs(recovered.state, layout), ...(queue && queueState(queue)) };
+    const state =
+      recovered === null
+        ? initial
+        : { ...initial, ...fromBlobs(recovered.state, layout), ...(queue && queueState(queue)) };
     const program = await engine.compile({
       name: 'train',
       seed: pipeline.seed,
@@ -106,7 +110,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       inputs: stepInputs(pipeline),
       fn: trainStep(pipeline),
     });
-    const input = await openInput(log, pipeline, recovered?.position ?? null, observer);
+    const input = openInput(log, pipeline, recovered?.position ?? null, observer);
     try {
       observer.onStart?.(recovered?.commit ?? null);
       const uncommitted = new Uncommitted(recovered?.journalDigest ?? ZERO_DIGEST, queue);
@@ -116,6 +120,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         layout,
         entries: blobEntries(Object.keys(state)),
         uncommitted,
+        input,
         settings: pipeline.commit,
         step: recovered?.commit.step ?? 0,
         onCommit: (report) => observer.onCommit?.(report),
@@ -141,11 +146,10 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
   ): Promise<TrainResult> {
     let step = from;
     let report: StepReport | null = null;
-    let position = input.position;
+    let position: StreamPosition | null = null;
     let ended: TrainResult['ended'] = 'steps';
     let samplesHere = 0;
     let begun: number | null = null;
-    const standing = () => ({ step, position, deadLetters: input.deadLettersBefore(position) });
     while (pipeline.steps === null || step < pipeline.steps) {
       if (signal.aborted) {
         ended = 'interrupted';
@@ -163,7 +167,13 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       report = stepReport(
         pipeline,
         outputs,
-        { step, learningRate, samples: batch.size, stepSeconds: (performance.now() - got) / 1000, waitSeconds: (got - asked) / 1000 },
+        {
+          step,
+          learningRate,
+          samples: batch.size,
+          stepSeconds: (performance.now() - got) / 1000,
+          waitSeconds: (got - asked) / 1000,
+        },
         Math.min((uncommitted.queue?.count ?? 0) + batch.size, uncommitted.queue?.capacity ?? 0),
       );
       if (!Number.isFinite(report.terms['total'])) throw diverged(step, report);
@@ -178,10 +188,10 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       samplesHere += batch.size;
       begun ??= performance.now();
       observer.onStep?.(report);
-      await commits.afterStep(standing());
+      await commits.afterStep({ step, position });
     }
     const seconds = begun === null ? 0 : (performance.now() - begun) / 1000;
-    await commits.finish(standing());
+    if (position !== null) await commits.finish({ step, position });
     const { ema } = await program.readState(['ema']);
     const firstBatch = pipeline.operators.batch;
     return {

@@ -1,0 +1,234 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { openFolderStore } from '../checkpoint/folder-store.ts';
+import { createRunFolder, findRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
+import { openEngine } from '../engine/choose.ts';
+import type { EngineName } from '../engine/engine.ts';
+import { EXIT, RepulsorError } from '../errors.ts';
+import { digits } from '../ingest/digits.ts';
+import { ingest } from '../ingest/ingest.ts';
+import type { Log } from '../log/log.ts';
+import { openLog } from '../log/open-log.ts';
+import { createMetrics } from '../metrics/metrics.ts';
+import { createProgress } from '../metrics/progress.ts';
+import { startMetricsServer } from '../metrics/server.ts';
+import { drawGrid } from '../sampling/draw-grid.ts';
+import type { Pipeline } from '../trainer/pipeline.ts';
+import { train } from '../trainer/trainer.ts';
+import { type Console, openConsole } from './console.ts';
+import { loadPipeline } from './load-pipeline.ts';
+import { engineOption, wholeNumber } from './options.ts';
+
+interface TrainOptions {
+  readonly log?: string;
+  readonly topic?: string;
+  readonly run?: string;
+  readonly steps?: number;
+  readonly seed?: number;
+  readonly set: string[];
+  readonly engine: EngineName | 'auto';
+  readonly threads?: number;
+  readonly metricsPort?: number;
+  readonly metricsHost?: string;
+  readonly fallback?: boolean;
+  readonly json?: boolean;
+}
+
+export function addTrain(program: Command): void {
+  program
+    .command('train')
+    .description('train a pipeline; run again, it goes on after its last commit')
+    .argument('<pipeline>', 'a module that exports definePipeline({...}) by default')
+    .option('--run <dir>', 'the run folder (default: runs/NAME of the pipeline)')
+    .option('--log <url>', 'file:DIR or kafka://host:port,...')
+    .option('--topic <name>', 'the topic of images')
+    .option('--steps <n>', 'steps in all, those of earlier starts included', wholeNumber(1))
+    .option('--seed <n>', 'keys every random number', wholeNumber(0))
+    .option('--set <path=value>', 'any other setting, by its path; may be given more than once', collect, [])
+    .addOption(engineOption())
+    .option('--threads <n>', 'threads of the native engine (default: all cores)', wholeNumber(1))
+    .option('--metrics-port <n>', 'port of /metrics; 0 takes a free one', wholeNumber(0))
+    .option('--metrics-host <address>', 'address that /metrics is bound to')
+    .option('--fallback', 'where the last commit is damaged, go on from the newest whole one')
+    .option('--json', 'one JSON object as the last line')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  repulsor train pipelines/digits.ts
+  repulsor train pipelines/digits.ts --steps 50 --run runs/try --set optimizer.learningRate=1e-3`,
+    )
+    .action(async (file: string, options: TrainOptions) => {
+      const pipeline = await loadPipeline(file, overrides(options));
+      process.exitCode = await run(pipeline, options, openConsole(options.json ?? false));
+    });
+}
+
+const collect = (value: string, all: string[]): string[] => [...all, value];
+
+/** The short flags are settings too. */
+function overrides(options: TrainOptions): string[] {
+  const text = (path: string, value: string | number | undefined) =>
+    value === undefined ? [] : [`${path}=${JSON.stringify(value)}`];
+  return [
+    ...text('log', options.log),
+    ...text('source.topic', options.topic),
+    ...text('steps', options.steps),
+    ...text('seed', options.seed),
+    ...text('metrics.port', options.metricsPort),
+    ...text('metrics.host', options.metricsHost),
+    ...options.set,
+  ];
+}
+
+/** Returns the exit status. */
+async function run(pipeline: Pipeline, options: TrainOptions, console: Console): Promise<number> {
+  const folder = options.run ?? join('runs', pipeline.name);
+  const { engine, message } = await openEngine({
+    name: options.engine,
+    ...(options.threads !== undefined && { threads: options.threads }),
+  });
+  console.note(message);
+  const log = await openLog(pipeline.log);
+  const interrupt = interruption(console);
+  try {
+    await fillTopic(log, pipeline, console);
+    const described = await openOrCreateRun(folder, log, pipeline);
+    const metrics = createMetrics({ run: described.run, engine });
+    const { host, port } = pipeline.metrics;
+    const server = await startMetricsServer({ registry: metrics.registry, host, port, note: console.warn });
+    const progress = createProgress({
+      total: pipeline.steps,
+      stream: console.json ? { write: () => true } : process.stderr,
+      isTTY: !console.json && process.stderr.isTTY === true,
+    });
+    try {
+      const result = await train({
+        pipeline,
+        log,
+        store: await openFolderStore(described.blobs),
+        run: described.run,
+        engine,
+        signal: interrupt.signal,
+        fallback: options.fallback ?? false,
+        observer: {
+          ...metrics,
+          onStart(commit) {
+            metrics.restore({
+              step: commit?.step ?? 0,
+              samples: commit?.position.samples ?? 0,
+              generation: commit?.generation ?? 0,
+            });
+            progress.note(
+              commit === null
+                ? `run ${described.run} in ${folder}: begins; metrics at ${server.url}`
+                : `run ${described.run} in ${folder}: goes on after step ${commit.step}; metrics at ${server.url}`,
+            );
+          },
+          onStep(report) {
+            metrics.onStep(report);
+            progress.onStep(report);
+          },
+          onCommit(report) {
+            metrics.onCommit(report);
+            progress.onCommit(report);
+          },
+          onCommitFailure(error) {
+            metrics.onCommitFailure();
+            console.warn(`a commit failed and is tried again: ${error.message}`);
+          },
+          onWarning: console.warn,
+        },
+      });
+      progress.end();
+      const interrupted = result.ended === 'interrupted';
+      const grid =
+        interrupted || pipeline.sampling.perLabel === 0
+          ? null
+          : await drawSamples(engine, pipeline, result.ema, join(folder, `samples-${result.step}.png`), console);
+      console.result(
+        {
+          run: described.run,
+          folder,
+          ended: result.ended,
+          steps: result.step,
+          steps_here: result.stepsHere,
+          loss: result.report?.terms ?? null,
+          samples: result.samplesHere,
+          images_per_second: result.samplesPerSecond,
+          engine: engine.name,
+          engine_version: engine.version,
+          grid,
+        },
+        interrupted
+          ? `interrupted after step ${result.step}, all committed; the same command goes on from there`
+          : `${result.step} steps done, all committed${grid === null ? '' : `; samples: ${grid}`}`,
+      );
+      return interrupted ? EXIT.interrupted : EXIT.done;
+    } finally {
+      progress.end();
+      await server.close();
+    }
+  } finally {
+    interrupt.restore();
+    await log.close();
+    engine.dispose();
+  }
+}
+
+/** The first Ctrl-C (or SIGTERM) asks for a clean end, the second ends at once. */
+function interruption(console: Console): { signal: AbortSignal; restore(): void } {
+  const controller = new AbortController();
+  const onSignal = () => {
+    if (controller.signal.aborted) process.exit(EXIT.interrupted);
+    console.note('stopping after this step, with a commit (once more ends at once, and loses what is not committed)');
+    controller.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    signal: controller.signal,
+    restore: () => {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    },
+  };
+}
+
+/** Fills the topic with the pipeline's built-in data set where the log does not have it. */
+async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promise<void> {
+  const { topic, ingest: dataSet } = pipeline.source;
+  if (dataSet === null || (await log.topics()).includes(topic)) return;
+  console.note(`topic ${topic} is not in ${log.url}: filling it with ${dataSet}`);
+  const { images, records } = await ingest(log, topic, digits());
+  console.note(`${images} images in ${records} records`);
+}
+
+/** The run folder; a new one gets an id that no other run of the log has. */
+async function openOrCreateRun(folder: string, log: Log, pipeline: Pipeline): Promise<RunFolder> {
+  const there = await findRunFolder(folder);
+  if (there === null)
+    return createRunFolder(folder, {
+      run: `${pipeline.name}-${randomBytes(4).toString('hex')}`,
+      log: log.url,
+      pipeline: pipeline.name,
+      created: new Date().toISOString(),
+    });
+  if (there.log === log.url) return there;
+  throw new RepulsorError('STATE_MISMATCH', `the run in ${folder} lives in ${there.log}, not in ${log.url}`, {
+    hint: `give --log ${there.log}, or begin a new run with --run`,
+  });
+}
+
+async function drawSamples(
+  engine: Parameters<typeof drawGrid>[0],
+  pipeline: Pipeline,
+  ema: Parameters<typeof drawGrid>[2],
+  out: string,
+  console: Console,
+): Promise<string> {
+  console.note('drawing samples');
+  await drawGrid(engine, pipeline, ema, out, {}, () => {});
+  return out;
+}
