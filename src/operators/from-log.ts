@@ -3,7 +3,6 @@ import { RepulsorError } from '../errors.ts';
 import type { Log, LogRecord, OffsetRange } from '../log/log.ts';
 import type { Gate } from './gate.ts';
 import type { PartitionBounds, PartitionOffset, StreamPosition } from './position.ts';
-import { readInTurn } from './read-in-turn.ts';
 import { readWindow } from './read-window.ts';
 import type { Cursor, ReadRecord } from './sample.ts';
 
@@ -141,7 +140,8 @@ async function* epochRecords(
   const rest = next.filter(({ partition, offset }) => offset < ends.get(partition)!);
   const from = new Map(rest.map(({ partition, offset }) => [partition, offset]));
   const to = new Map(rest.map(({ partition }) => [partition, ends.get(partition)!]));
-  for await (const record of readInTurn(log, topic, bounds[turn]!.partition, { ...options, from, to })) {
+  if (rest.length === 0) return;
+  for await (const record of log.read(topic, { ...options, from, to, turn: bounds[turn]!.partition })) {
     yield { record, replayed: false, lastReplayed: false };
   }
 }

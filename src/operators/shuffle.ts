@@ -6,7 +6,7 @@ import type { RecordRun, StreamPosition } from './position.ts';
 import type { DecodedRecord, Sample, ShuffledSample, ShuffleWindow } from './sample.ts';
 
 export interface ShuffleSettings {
-  /** Samples to gather before any is emitted; 1 keeps the order. */
+  /** Samples to gather before any is emitted; 1 keeps the order. A run may change it, but not from or to 1. */
   readonly window: number;
   readonly seed: number;
   /** Where the run goes on; null for a new one. */

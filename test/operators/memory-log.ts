@@ -55,8 +55,10 @@ export class MemoryLog implements Log {
     from.records = from.records.filter((record) => record.offset >= offset);
   }
 
-  async *read(topic: string, { from, to, signal }: ReadOptions): AsyncGenerator<LogRecord> {
-    const next = new Map([...from].sort(([a], [b]) => a - b));
+  async *read(topic: string, { from, to, turn = 0, signal }: ReadOptions): AsyncGenerator<LogRecord> {
+    const ascending = [...from].sort(([a], [b]) => a - b);
+    const due = ascending.filter(([partition]) => partition >= turn);
+    const next = new Map([...due, ...ascending]);
     const partitions = this.#find(topic);
     for (const [partition, offset] of next) {
       if (offset < partitions[partition]!.earliest) {
