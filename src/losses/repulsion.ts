@@ -46,6 +46,17 @@ export function pairDistances(z: Tensor2D): Tensor2D {
 }
 
 /**
+ * scale ||z_i - n_j||^2 + w_j, (B, K). The factors go into the two sides of the product before it, so that only two sums
+ * pass over its B K entries, which are the largest arrays of the loss.
+ */
+function queueLogits(z: Tensor2D, rows: Tensor2D, scale: number, logWeights: Tensor): Tensor2D {
+  const products = tf.matMul(tf.mul(z, -2 * scale), rows, false, true);
+  const ofAnchor = tf.mul(tf.sum(tf.square(z), 1, true), scale); // (B, 1)
+  const ofRow = tf.add(tf.mul(tf.sum(tf.square(rows), 1), scale), logWeights); // (K)
+  return tf.add(tf.add(products, ofAnchor), tf.reshape(ofRow, [1, -1]));
+}
+
+/**
  * Repulsor's loss: L = log [ 1/(B M) sum_i sum_j exp(-||z_i - n_j||^2 / tau) ], where the negatives n_j of anchor i are
  * the other samples of the batch (gradient through both sides) and the valid rows of the queue (constants, weighted by
  * the ramp); M is their (weighted) count. Without a queue, with `includeSelf` and `perDimension`, it is the dispersive
@@ -66,8 +77,7 @@ export function repulsion(z: Tensor2D, queue: QueueNegatives | null, form: Repul
       tf.log(tf.maximum(weights, 1e-30)),
       tf.fill(weights.shape, MASKED),
     );
-    const far = tf.add(tf.mul(squaredDistances(z, queue.rows), scale), tf.reshape(logWeights, [1, -1]));
-    logits = tf.concat([logits, far], 1); // (B, B + K)
+    logits = tf.concat([logits, queueLogits(z, queue.rows, scale, logWeights)], 1); // (B, B + K)
     count = tf.add(count, tf.sum(weights));
   }
   const logCount = tf.log(tf.maximum(count, 1e-30));

@@ -29,7 +29,7 @@ export function spread(z: Tensor2D, queue: QueueBefore | null): Record<string, T
   };
   if (queue === null) return inBatch;
   const count = tf.sum(queue.mask);
-  const meanRow = tf.div(tf.sum(tf.mul(queue.rows, tf.reshape(queue.mask, [-1, 1])), 0), tf.maximum(count, 1));
+  const meanRow = tf.div(tf.matMul(tf.reshape(queue.mask, [1, -1]), queue.rows), tf.maximum(count, 1));
   const mean = tf.mean(z, 0);
   return {
     ...inBatch,

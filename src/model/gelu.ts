@@ -6,20 +6,19 @@ const A = 0.044715;
 
 /**
  * GELU in its tanh form (Hendrycks and Gimpel 2016): x/2 (1 + tanh u), u = c (x + a x^3). Any shape.
- * Derivative: (1 + th)/2 + x/2 (1 - th^2) c (1 + 3 a x^2), written out to keep one tanh and few ops.
+ * Since (1 + tanh u)/2 = sigmoid(2u) it is x g with the gate g = sigmoid(2u), and its derivative g + x g (1 - g) 2u':
+ * written out to keep the one sigmoid and few passes over the widest activations of the model.
  */
 export function gelu(x: Tensor): Tensor {
   const op = tf.customGrad((input, save) => {
     const v = input as Tensor;
-    const th = tf.tanh(tf.mul(v, tf.add(tf.mul(tf.square(v), C * A), C)));
-    const gate = tf.add(tf.mul(th, 0.5), 0.5);
+    const gate = tf.sigmoid(tf.mul(v, tf.add(tf.mul(tf.square(v), 2 * C * A), 2 * C)));
     (save as tf.GradSaveFunc)([v, gate]);
     return {
       value: tf.mul(v, gate),
       gradFunc: (dy, saved) => {
         const [s, g] = saved;
-        // With g = (1 + th)/2: (1 - th^2)/2 = 2 g (1 - g).
-        const slope = tf.mul(tf.mul(g, tf.sub(1, g)), tf.add(tf.mul(tf.square(s), 6 * A * C), 2 * C));
+        const slope = tf.mul(tf.sub(g, tf.square(g)), tf.add(tf.mul(tf.square(s), 6 * A * C), 2 * C));
         return tf.mul(dy, tf.add(g, tf.mul(s, slope)));
       },
     };
