@@ -1,0 +1,483 @@
+import { mkdtemp, readFile, rm, truncate, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openCommitter } from '../../src/checkpoint/commit.ts';
+import { FORMAT_HEADER } from '../../src/checkpoint/commit-history.ts';
+import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
+import { recover } from '../../src/checkpoint/recover.ts';
+import { type RestoredState, readState } from '../../src/checkpoint/restore.ts';
+import { runTopics } from '../../src/checkpoint/run-id.ts';
+import type { BlobStore } from '../../src/checkpoint/store.ts';
+import { decode, encode } from '../../src/codec/single-object.ts';
+import { RepulsorError } from '../../src/errors.ts';
+import type { Log } from '../../src/log/log.ts';
+import { failingLog } from './failing-log.ts';
+import {
+  advance,
+  CONFIG,
+  expectLogExact,
+  expectWhole,
+  freshProgress,
+  progressFrom,
+  SCENARIO,
+  type Scenario,
+  settings,
+  trainAndCommit,
+} from './scenario.ts';
+
+/** What every log must give a run. `openLog` opens a log that holds nothing of the run `scenario`. */
+export function commitContract(openLog: () => Promise<{ log: Log; remove(): Promise<void> }>): void {
+  let log: Log;
+  let store: BlobStore;
+  let folder: string;
+  let remove: () => Promise<void>;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'repulsor-commit-'));
+    store = await openFolderStore(join(folder, 'blobs'));
+    ({ log, remove } = await openLog());
+  });
+  afterEach(async () => {
+    await log.close();
+    await remove();
+    await rm(folder, { recursive: true });
+  });
+
+  const open = (more = {}) => openCommitter(settings(log, store, more));
+  const blobPath = (state: RestoredState, name: string) =>
+    join(store.where, state.commit.blobs.find((b) => b.name === name)!.sha256);
+
+  /** A run that committed after each of the given numbers of steps. */
+  async function made(s: Scenario, ...steps: number[]) {
+    const committer = await open();
+    const progress = progressFrom(s, await recover({ committer }));
+    for (const n of steps) await trainAndCommit(s, committer, progress, n);
+    return { committer, progress };
+  }
+
+  test('a run without a commit has nothing to recover', async () => {
+    const committer = await open();
+    expect(await recover({ committer })).toBeNull();
+    await expect(readState({ log, store, run: 'scenario' })).rejects.toMatchObject({ code: 'STATE_MISSING' });
+    await committer.close();
+  });
+
+  test('what was committed last is recovered, bit for bit, and goes on as if nothing had happened', async () => {
+    for (const [i, steps] of [[2], [1, 3], [0, 4]].entries()) {
+      const { committer } = await made(SCENARIO, ...steps);
+      await committer.close();
+      const next = await open();
+      expect(next.epoch).toBeGreaterThan(committer.epoch);
+      const recovered = (await recover({ committer: next }))!;
+      expect(recovered.commit.step).toBe([2, 6, 10][i]);
+      expect(recovered.skipped).toEqual([]);
+      expectWhole(recovered, SCENARIO);
+      await next.close();
+    }
+    await expectLogExact(log);
+  });
+
+  test('a commit reports what it did, and an unchanged blob is not written again', async () => {
+    const committer = await open();
+    const progress = freshProgress(SCENARIO);
+    const first = await committer.commit({ ...advance(SCENARIO, progress, 2), stallSeconds: 0.25 });
+    const { commit } = await readState({ log, store, run: 'scenario' });
+    const bytes = commit.blobs.reduce((sum, blob) => sum + blob.bytes, 0);
+    const frozen = commit.blobs.find(({ name }) => name === 'frozen')!.bytes;
+    expect(first).toMatchObject({ step: 2, generation: 1, samples: 10, stallSeconds: 0.25, bytesWritten: bytes });
+    expect(first.seconds).toBeGreaterThan(0.25);
+    const second = await trainAndCommit(SCENARIO, committer, progress, 1);
+    expect(second).toMatchObject({ step: 3, generation: 2, bytesWritten: bytes - frozen });
+    await committer.close();
+  });
+
+  test('the queue of every committed step can be had again, for any K, B and cadence', async () => {
+    const shape = fc.record({
+      capacity: fc.integer({ min: 0, max: 40 }),
+      dim: fc.integer({ min: 1, max: 4 }),
+      batch: fc.integer({ min: 1, max: 17 }),
+      steps: fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 4 }),
+    });
+    let number = 0;
+    await fc.assert(
+      fc.asyncProperty(shape, async ({ steps, ...rest }) => {
+        const s = { ...rest, lineage: 0 };
+        const run = `scenario-${++number}`;
+        const committer = await open({ run });
+        const progress = freshProgress(s);
+        for (const n of steps) await trainAndCommit(s, committer, progress, n);
+        await committer.close();
+        for (let generation = 1; generation <= steps.length; generation++)
+          expectWhole(await readState({ log, store, run }, { generation }), s);
+        await expectLogExact(log, run);
+      }),
+      { numRuns: 12, endOnFailure: true },
+    );
+  });
+
+  test('one commit runs at a time', async () => {
+    const { committer, progress } = await made(SCENARIO);
+    const running = trainAndCommit(SCENARIO, committer, progress, 2);
+    await expect(committer.commit(advance(SCENARIO, { ...progress }, 0))).rejects.toThrow(/one at a time/);
+    await running;
+    await committer.close();
+    await expectLogExact(log);
+  });
+
+  test('a step large enough for several records of Kafka comes back whole', async () => {
+    const s = { capacity: 3001, dim: 128, batch: 2900, lineage: 0 };
+    const { committer } = await made(s, 1, 2);
+    await committer.close();
+    const committed = await readState({ log, store, run: 'scenario' });
+    expectWhole(committed, s);
+  });
+
+  describe('when another trainer takes the run over', () => {
+    test('the first one is fenced at its next commit, and changes nothing', async () => {
+      const { committer: zombie, progress } = await made(SCENARIO, 2);
+      const next = await open();
+      await expect(trainAndCommit(SCENARIO, zombie, progress, 1)).rejects.toMatchObject({
+        code: 'FENCED',
+        exitStatus: 3,
+      });
+      const recovered = (await recover({ committer: next }))!;
+      expect(recovered.commit).toMatchObject({ step: 2, generation: 1 });
+      expectWhole(recovered, SCENARIO);
+      await trainAndCommit(SCENARIO, next, progressFrom(SCENARIO, recovered), 3);
+      await expect(zombie.commit(advance(SCENARIO, progress, 0))).rejects.toMatchObject({ code: 'FENCED' });
+      await next.close();
+      await zombie.close();
+      expectWhole(await readState({ log, store, run: 'scenario' }), SCENARIO);
+      await expectLogExact(log);
+    });
+
+    test('in the middle of a commit, the commit is whole or was never there', async () => {
+      let takeOver: (() => Promise<void>) | null = null;
+      const zombie = await open({
+        onEffect: async (moment: string, effect: string) => {
+          if (moment === 'before' && effect === 'commit') await takeOver?.();
+        },
+      });
+      const progress = freshProgress(SCENARIO);
+      await trainAndCommit(SCENARIO, zombie, progress, 2);
+      let recovered: RestoredState | null = null;
+      takeOver = async () => {
+        const next = await open();
+        recovered = await recover({ committer: next });
+        await trainAndCommit(SCENARIO, next, progressFrom(SCENARIO, recovered), 1);
+        await next.close();
+      };
+      await expect(trainAndCommit(SCENARIO, zombie, progress, 5)).rejects.toMatchObject({ code: 'FENCED' });
+      expect(recovered!.commit.step).toBe(2);
+      await zombie.close();
+      const state = await readState({ log, store, run: 'scenario' });
+      expect(state.commit).toMatchObject({ step: 3, generation: 2 });
+      expectWhole(state, SCENARIO);
+      await expectLogExact(log);
+    });
+  });
+
+  describe('a blob that is not what was committed', () => {
+    const harms: [string, (path: string) => Promise<void>, string][] = [
+      ['missing', (path) => unlink(path), 'STATE_MISSING'],
+      ['torn', (path) => truncate(path, 100), 'STATE_DAMAGED'],
+      ['emptied', (path) => truncate(path, 0), 'STATE_DAMAGED'],
+      ['with a bit flipped in its header', (path) => flip(path, 20), 'STATE_DAMAGED'],
+      ['with a bit flipped in its last byte', (path) => flip(path, -1), 'STATE_DAMAGED'],
+    ];
+    async function flip(path: string, at: number) {
+      const bytes = await readFile(path);
+      bytes[at < 0 ? bytes.length + at : at]! ^= 1;
+      await writeFile(path, bytes);
+    }
+
+    test.each(harms)(
+      '%s: refused by name, and the commit before is had only when asked for',
+      async (_how, harm, code) => {
+        const { committer } = await made(SCENARIO, 2, 2, 3);
+        await committer.close();
+        const path = blobPath(await readState({ log, store, run: 'scenario' }), 'optimizer');
+        await harm(path);
+        const next = await open();
+        await expect(recover({ committer: next })).rejects.toMatchObject({
+          code,
+          exitStatus: 4,
+          message: expect.stringContaining(path.slice(-64)),
+        });
+        const recovered = (await recover({ committer: next, fallback: true }))!;
+        expect(recovered.commit).toMatchObject({ step: 4, generation: 2 });
+        expect(recovered.skipped).toMatchObject([{ generation: 3, error: { code } }]);
+        expectWhole(recovered, SCENARIO);
+        await next.close();
+      },
+    );
+
+    test('after a fallback the given-up steps are in no later state', async () => {
+      const first = { ...SCENARIO, lineage: 0 };
+      const second = { ...SCENARIO, lineage: 1 };
+      const { committer } = await made(first, 2, 1, 3);
+      await committer.close();
+      await unlink(blobPath(await readState({ log, store, run: 'scenario' }), 'model'));
+      const next = await open();
+      const progress = progressFrom(second, await recover({ committer: next, fallback: true }));
+      expect(progress.step).toBe(3);
+      const report = await trainAndCommit(second, next, progress, 1);
+      expect(report.generation).toBe(4);
+      await trainAndCommit(second, next, progress, 1);
+      await next.close();
+      const of = (step: number) => (step <= 3 ? first : second);
+      const last = await open();
+      const recovered = (await recover({ committer: last }))!;
+      expect(recovered.commit).toMatchObject({ step: 5, generation: 5 });
+      expectWhole(recovered, of);
+      await last.close();
+      expectWhole(await readState({ log, store, run: 'scenario' }, { generation: 4 }), of);
+      await expect(readState({ log, store, run: 'scenario' }, { generation: 3 })).rejects.toMatchObject({
+        code: 'STATE_MISSING',
+      });
+    });
+
+    test('with no whole commit left, even a fallback is refused', async () => {
+      const { committer } = await made(SCENARIO, 1, 1);
+      await committer.close();
+      await unlink(blobPath(await readState({ log, store, run: 'scenario' }), 'frozen'));
+      const next = await open();
+      await expect(recover({ committer: next, fallback: true })).rejects.toMatchObject({ code: 'STATE_MISSING' });
+      await next.close();
+    });
+  });
+
+  describe('a state that does not fit is refused', () => {
+    test('other settings, naming each and allowing those that shape no state', async () => {
+      const { committer } = await made(SCENARIO, 1);
+      await committer.close();
+      const other = await open({ config: { ...CONFIG, model: { depth: 6 }, commit: { everySteps: 9 } } });
+      await expect(recover({ committer: other })).rejects.toMatchObject({
+        code: 'STATE_MISMATCH',
+        exitStatus: 2,
+        message: expect.stringMatching(/model\.depth was 4, is 6$/),
+      });
+      await other.close();
+      const free = await open({ config: { ...CONFIG, commit: { everySteps: 9 }, steps: 100 } });
+      expect((await recover({ committer: free }))!.commit.step).toBe(1);
+      await free.close();
+    });
+
+    test('a newer format, whether or not its record can be decoded', async () => {
+      const { committer } = await made(SCENARIO, 1);
+      await committer.close();
+      const { commit } = await readState({ log, store, run: 'scenario' });
+      const topic = runTopics('scenario').commits;
+      const writer = await log.takeOver('repulsor-scenario');
+      const newer = encode('commit', { ...commit, formatVersion: 2, generation: 2 });
+      for (const record of [
+        { value: newer },
+        { value: Buffer.from('?'), headers: { [FORMAT_HEADER]: Buffer.from('2') } },
+      ]) {
+        const transaction = await writer.begin();
+        await transaction.append(topic, [record]);
+        await transaction.commit();
+        await expect(readState({ log, store, run: 'scenario' })).rejects.toMatchObject({
+          code: 'FORMAT_NEWER',
+          exitStatus: 4,
+        });
+      }
+      await writer.close();
+      await expect(open()).rejects.toMatchObject({ code: 'FORMAT_NEWER' });
+    });
+
+    test('a strange record among the commits', async () => {
+      const { committer } = await made(SCENARIO, 1, 1);
+      await committer.close();
+      const topic = runTopics('scenario').commits;
+      const { commit } = await readState({ log, store, run: 'scenario' });
+      for (const [value, message] of [
+        [encode('commit', { ...commit, generation: 9 }), /generation 9 follows 2/],
+        [Buffer.from('no commit'), /not in Avro/],
+      ] as const) {
+        const writer = await log.takeOver('repulsor-scenario');
+        const transaction = await writer.begin();
+        await transaction.append(topic, [{ value }]);
+        await transaction.commit();
+        await writer.close();
+        const read = readState({ log, store, run: 'scenario' }, { generation: 1 });
+        await expect(read).rejects.toMatchObject({ code: 'STATE_DAMAGED', message: expect.stringMatching(message) });
+      }
+    });
+
+    test('negatives that are not the ones committed', async () => {
+      const { committer, progress } = await made(SCENARIO, 1);
+      const request = advance(SCENARIO, progress, 1);
+      const keys = request.negatives[0]!.keys.slice();
+      keys[0]! ^= 1;
+      await committer.commit({ ...request, negatives: [{ ...request.negatives[0]!, keys }] });
+      await committer.close();
+      const next = await open();
+      await expect(recover({ committer: next })).rejects.toMatchObject({
+        code: 'STATE_DAMAGED',
+        message: expect.stringContaining('scenario.negatives'),
+      });
+      expectWhole((await recover({ committer: next, fallback: true }))!, SCENARIO);
+      await next.close();
+    });
+
+    test('a commit that does not continue the last one is not made', async () => {
+      const { committer, progress } = await made(SCENARIO, 2);
+      const request = advance(SCENARIO, progress, 2);
+      for (const [wrong, message] of [
+        [{ ...request, journal: request.journal.slice(1) }, /step 4 stands where step 3 belongs/],
+        [{ ...request, journal: request.journal.slice(0, 1) }, /it is of step 4, its journal ends at step 3/],
+        [{ ...request, negatives: [] }, /its queue counts 20 rows, not 10/],
+        [
+          { ...request, journal: request.journal.map((e) => ({ ...e, terms: { total: 0 } })) },
+          /step 3 does not have the digest/,
+        ],
+      ] as const)
+        await expect(committer.commit(wrong)).rejects.toMatchObject({
+          code: 'STATE_MISMATCH',
+          message: expect.stringMatching(message),
+        });
+      await committer.commit(request);
+      await committer.close();
+      expectWhole(await readState({ log, store, run: 'scenario' }), SCENARIO);
+      await expectLogExact(log);
+    });
+
+    test('inputs whose partitions changed', async () => {
+      const { committer } = await made(SCENARIO, 1);
+      await committer.close();
+      await log.createTopic('images', { partitions: 3 });
+      const next = await open();
+      await expect(recover({ committer: next, inputs: log })).rejects.toMatchObject({
+        code: 'STATE_MISMATCH',
+        message: 'images has 3 partitions; the state was made with 2',
+      });
+      await next.close();
+    });
+  });
+
+  describe('a log that fails', () => {
+    const lost = () => new RepulsorError('LOG_UNREACHABLE', 'the connection was lost', { hint: 'wait' });
+
+    test.each([true, false])(
+      'while it commits, leaves open what holds, whichever it is (committed: %s)',
+      async (took) => {
+        const { committer, progress } = await made(SCENARIO, 2);
+        await committer.close();
+        const flaky = failingLog(log, (transaction) => ({
+          async commit() {
+            await (took ? transaction.commit() : transaction.abort());
+            throw lost();
+          },
+        }));
+        const second = await openCommitter(settings(flaky, store));
+        const unknown = { code: 'LOG_FAILED', message: expect.stringContaining('commit 2 is not known') };
+        await expect(trainAndCommit(SCENARIO, second, progress, 2)).rejects.toMatchObject(unknown);
+        await expect(trainAndCommit(SCENARIO, second, progress, 1)).rejects.toMatchObject(unknown);
+        await second.close();
+        const third = await open();
+        const recovered = (await recover({ committer: third }))!;
+        expect(recovered.commit.step).toBe(took ? 4 : 2);
+        expectWhole(recovered, SCENARIO);
+        await trainAndCommit(SCENARIO, third, progressFrom(SCENARIO, recovered), 1);
+        await third.close();
+        await expectLogExact(log);
+      },
+    );
+
+    test('before it commits, takes nothing, and the commit can be tried again with what came since', async () => {
+      let broken = true;
+      const flaky = failingLog(log, (transaction) => ({
+        append(topic, records) {
+          if (broken && topic.endsWith('.commits')) throw lost();
+          return transaction.append(topic, records);
+        },
+      }));
+      const committer = await openCommitter(settings(flaky, store));
+      const progress = freshProgress(SCENARIO);
+      const first = advance(SCENARIO, progress, 2);
+      await expect(committer.commit(first)).rejects.toMatchObject({ code: 'LOG_UNREACHABLE' });
+      broken = false;
+      const more = advance(SCENARIO, progress, 1);
+      await committer.commit({
+        ...more,
+        journal: [...first.journal, ...more.journal],
+        negatives: [...first.negatives, ...more.negatives],
+        deadLetters: [...first.deadLetters!, ...more.deadLetters!],
+      });
+      await committer.close();
+      const state = await readState({ log, store, run: 'scenario' });
+      expect(state.commit).toMatchObject({ step: 3, generation: 1 });
+      expectWhole(state, SCENARIO);
+      await expectLogExact(log);
+    });
+  });
+
+  test('a store that fails leaves the last commit, and the commit can be tried again', async () => {
+    let broken = false;
+    const flaky: BlobStore = {
+      ...store,
+      put(content) {
+        if (broken) throw new RepulsorError('STORE_FAILED', 'no space left', { hint: 'free some' });
+        return store.put(content);
+      },
+    };
+    const committer = await openCommitter(settings(log, flaky));
+    const progress = freshProgress(SCENARIO);
+    await trainAndCommit(SCENARIO, committer, progress, 1);
+    broken = true;
+    const request = advance(SCENARIO, progress, 1);
+    await expect(committer.commit(request)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    expect((await readState({ log, store, run: 'scenario' })).commit.step).toBe(1);
+    broken = false;
+    await committer.commit(request);
+    await committer.close();
+    expectWhole(await readState({ log, store, run: 'scenario' }), SCENARIO);
+    await expectLogExact(log);
+  });
+
+  test('blobs of all but the newest commits are removed when asked for', async () => {
+    await store.put({ bytes: 1, chunks: () => [Buffer.from('x')] }); // of an attempt that was never committed
+    const committer = await open({ keepCommits: 2 });
+    const progress = freshProgress(SCENARIO);
+    for (let i = 0; i < 4; i++) await trainAndCommit(SCENARIO, committer, progress, 1);
+    await committer.close();
+    const next = await open({ keepCommits: 2 });
+    await trainAndCommit(SCENARIO, next, progressFrom(SCENARIO, await recover({ committer: next })), 1);
+    await next.close();
+    for (const generation of [4, 5])
+      expectWhole(await readState({ log, store, run: 'scenario' }, { generation }), SCENARIO);
+    await expect(readState({ log, store, run: 'scenario' }, { generation: 3 })).rejects.toMatchObject({
+      code: 'STATE_MISSING',
+    });
+    expect((await store.list()).length).toBe(2 * 2 + 1);
+    await expect(open({ keepCommits: 1 })).rejects.toMatchObject({ code: 'CONFIG' });
+  });
+
+  test('the newest commit that is not past a step is found, without fencing anyone', async () => {
+    const { committer, progress } = await made(SCENARIO, 2, 2, 2);
+    expect((await readState({ log, store, run: 'scenario' }, { step: 5 })).commit.step).toBe(4);
+    const model = await readState({ log, store, run: 'scenario' }, {}, { blobs: ['optimizer'], queue: false });
+    expect([Object.keys(model.state), model.queue]).toEqual([['optimizer'], null]);
+    await trainAndCommit(SCENARIO, committer, progress, 1);
+    await committer.close();
+    await expectLogExact(log);
+  });
+
+  test('the commit record says under what it was made', async () => {
+    const { committer } = await made(SCENARIO, 1);
+    await committer.close();
+    const { commit } = await readState({ log, store, run: 'scenario' });
+    expect(commit).toMatchObject({
+      run: 'scenario',
+      seed: 1,
+      engine: 'none',
+      formatVersion: 1,
+      epoch: committer.epoch,
+    });
+    expect(JSON.parse(commit.config)).toEqual(CONFIG);
+    expect(decode('commit', encode('commit', commit))).toEqual(commit);
+  });
+}
