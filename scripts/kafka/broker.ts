@@ -1,0 +1,210 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Kafka, logLevel } from 'kafkajs';
+import { RepulsorError } from '../../src/errors.ts';
+import { demandJava, kafkaJars } from './jars.ts';
+
+export interface BrokerOptions {
+  /** Port of the clients' listener on 127.0.0.1. Default: a free one. */
+  readonly port?: number;
+  /** Where topics, settings and broker.log lie. Kept; a broker started on it again goes on. Default: a temporary folder, removed by `stop` and `kill`. */
+  readonly dir?: string;
+  /** Port that clients are told to use instead of `port`: that of a proxy in front, which makes faults. */
+  readonly advertisedPort?: number;
+  /** Further lines of server.properties. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** For the one line about a first download. */
+  readonly say?: (line: string) => void;
+}
+
+export interface Broker {
+  /** `kafka://127.0.0.1:PORT` with the advertised port. */
+  readonly url: string;
+  readonly port: number;
+  readonly dir: string;
+  readonly pid: number;
+  /** Resolves when the process is gone, however that came. */
+  readonly ended: Promise<void>;
+  /** Lets it close its files. */
+  stop(): Promise<void>;
+  /** SIGKILL: what a power cut does to it. */
+  kill(): Promise<void>;
+}
+
+const READY_MS = 60_000;
+const STOP_MS = 15_000;
+// A broker for one machine: small heap, no optimising compiler (it starts in half the time), little log.
+const JVM = ['-Xms128m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'];
+
+/**
+ * Starts a real broker: a single KRaft node that is broker and controller. Resolves once it answers a metadata request.
+ * @throws RepulsorError ENGINE_UNAVAILABLE when Java or Maven is missing, LOG_UNREACHABLE when it does not come up.
+ */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  await demandJava();
+  const jars = await kafkaJars(options.say);
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'repulsor-kafka-')));
+  await mkdir(dir, { recursive: true });
+  const port = options.port ?? (await freePort());
+  const advertisedPort = options.advertisedPort ?? port;
+  const properties = join(dir, 'server.properties');
+  await writeFile(properties, serverProperties(dir, port, await freePort(), advertisedPort, options.settings ?? {}));
+  await writeFile(join(dir, 'log4j2.properties'), LOGGING);
+  const java = (mainClass: string, ...args: string[]): ChildProcess =>
+    spawn(
+      'java',
+      [
+        ...JVM,
+        `-Dlog4j2.configurationFile=${join(dir, 'log4j2.properties')}`,
+        `-Drepulsor.log=${join(dir, 'broker.log')}`,
+        '-cp',
+        join(jars, '*'),
+        mainClass,
+        ...args,
+      ],
+      {
+        stdio: 'ignore',
+      },
+    );
+
+  if (!existsSync(join(dir, 'data', 'meta.properties'))) {
+    const format = java('kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', properties, '--standalone');
+    const status = await exitOf(format);
+    if (status !== 0) throw await failed(dir, `its data folder could not be formatted (status ${status})`);
+  }
+  const child = java('kafka.Kafka', properties);
+  const ended = exitOf(child).then(() => undefined);
+  const killChild = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', killChild);
+  const finish = async (): Promise<void> => {
+    await ended;
+    process.removeListener('exit', killChild);
+    if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
+  };
+  const kill = (): Promise<void> => {
+    killChild();
+    return finish();
+  };
+  if (!(await answers(port, ended))) {
+    killChild();
+    await ended;
+    throw await failed(dir, `it does not answer on port ${port}`);
+  }
+  return {
+    url: `kafka://127.0.0.1:${advertisedPort}`,
+    port,
+    dir,
+    pid: child.pid!,
+    ended,
+    kill,
+    async stop() {
+      child.kill('SIGTERM');
+      const late = setTimeout(killChild, STOP_MS);
+      await finish();
+      clearTimeout(late);
+    },
+  };
+}
+
+function serverProperties(
+  dir: string,
+  port: number,
+  controllerPort: number,
+  advertisedPort: number,
+  settings: Readonly<Record<string, string>>,
+): string {
+  const properties: Record<string, string> = {
+    'process.roles': 'broker,controller',
+    'node.id': '1',
+    'log.dirs': join(dir, 'data'),
+    'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
+    'controller.listener.names': 'CONTROLLER',
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,DIRECT:PLAINTEXT',
+    listeners: `DIRECT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `DIRECT://127.0.0.1:${advertisedPort},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'inter.broker.listener.name': 'DIRECT',
+    'auto.create.topics.enable': 'false',
+    'default.replication.factor': '1',
+    'offsets.topic.replication.factor': '1',
+    'offsets.topic.num.partitions': '1',
+    'transaction.state.log.replication.factor': '1',
+    'transaction.state.log.min.isr': '1',
+    'transaction.state.log.num.partitions': '1',
+    'transaction.abort.timed.out.transaction.cleanup.interval.ms': '1000',
+    'group.initial.rebalance.delay.ms': '0',
+    ...settings,
+  };
+  return Object.entries(properties)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('');
+}
+
+const LOGGING = `status=error
+rootLogger.level=warn
+rootLogger.appenderRef.file.ref=file
+appender.file.type=File
+appender.file.name=file
+appender.file.fileName=\${sys:repulsor.log}
+appender.file.layout.type=PatternLayout
+appender.file.layout.pattern=%d %p %m (%c)%n
+`;
+
+/** 22 characters of base64url that do not begin with "-", which the tool would take for a flag. */
+function clusterId(): string {
+  for (;;) {
+    const id = randomBytes(16).toString('base64url');
+    if (!id.startsWith('-')) return id;
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+const exitOf = (child: ChildProcess): Promise<number | null> =>
+  new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve));
+
+/** Asks for the cluster's metadata until it comes. */
+async function answers(port: number, ended: Promise<void>): Promise<boolean> {
+  let gone = false;
+  void ended.then(() => {
+    gone = true;
+  });
+  const kafka = new Kafka({
+    brokers: [`127.0.0.1:${port}`],
+    clientId: 'repulsor-kafka-script',
+    logLevel: logLevel.NOTHING,
+    retry: { retries: 0 },
+  });
+  for (const begun = Date.now(); Date.now() - begun < READY_MS && !gone; ) {
+    const admin = kafka.admin();
+    try {
+      await admin.connect();
+      if ((await admin.describeCluster()).brokers.length > 0) return true;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    } finally {
+      await admin.disconnect().catch(() => undefined);
+    }
+  }
+  return false;
+}
+
+async function failed(dir: string, what: string): Promise<RepulsorError> {
+  const log = await readFile(join(dir, 'broker.log'), 'utf8').catch(() => '');
+  const last = log.trim().split('\n').slice(-5).join('\n');
+  return new RepulsorError('LOG_UNREACHABLE', `the Kafka broker in ${dir} did not start: ${what}\n${last}`, {
+    hint: `Read ${join(dir, 'broker.log')}. Is the port taken by another process?`,
+  });
+}
