@@ -196,12 +196,14 @@ function interruption(console: Console): { signal: AbortSignal; restore(): void 
   };
 }
 
-/** Fills the topic with the pipeline's built-in data set where the log does not have it. */
+/** Fills the topic with the pipeline's built-in data set where it is missing or empty, all of it or nothing. */
 async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promise<void> {
   const { topic, ingest: dataSet } = pipeline.source;
-  if (dataSet === null || (await log.topics()).includes(topic)) return;
-  console.note(`topic ${topic} is not in ${log.url}: filling it with ${dataSet}`);
-  const { images, records } = await ingest(log, topic, digits());
+  if (dataSet === null) return;
+  await log.createTopic(topic);
+  for (const partition of await log.partitions(topic)) if ((await log.offsets(topic, partition)).end > 0) return;
+  console.note(`topic ${topic} in ${log.url} is empty: filling it with ${dataSet}`);
+  const { images, records } = await ingest(log, topic, digits(), { time: Date.now(), atomic: true });
   console.note(`${images} images in ${records} records`);
 }
 
