@@ -7,7 +7,7 @@ type Open = (bytes: Uint8Array, options: SharpOptions) => Sharp;
 let opener: Promise<Open> | null = null;
 
 /** Loaded when the first image file comes: runs on raw pixels or latents never pay for libvips. */
-function loadSharp(): Promise<Open> {
+export function loadSharp(): Promise<Open> {
   opener ??= import('sharp').then(({ default: sharp }) => {
     // One thread an image and no cache of operations: images decode side by side anyway, and memory stays what it is.
     sharp.concurrency(1);
