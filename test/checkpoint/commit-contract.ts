@@ -27,9 +27,19 @@ import {
   trainAndCommit,
 } from './scenario.ts';
 
-/** What every log must give a run. `openLog` opens a log that holds nothing of the run `scenario`. */
-export function commitContract(openLog: () => Promise<{ log: Log; remove(): Promise<void> }>): void {
+export interface ContractLog {
+  /** Holds nothing of the run `scenario`, and no topic `images`. */
+  readonly log: Log;
+  /** Removes the records of partition 0 before `offset`, as retention does. */
+  forget(topic: string, offset: number): Promise<void>;
+  /** Called once the log is closed. */
+  remove(): Promise<void>;
+}
+
+/** What a run may rely on, whichever log it has. */
+export function commitContract(openLog: () => Promise<ContractLog>): void {
   let log: Log;
+  let forget: ContractLog['forget'];
   let store: BlobStore;
   let folder: string;
   let remove: () => Promise<void>;
@@ -37,7 +47,7 @@ export function commitContract(openLog: () => Promise<{ log: Log; remove(): Prom
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'repulsor-commit-'));
     store = await openFolderStore(join(folder, 'blobs'));
-    ({ log, remove } = await openLog());
+    ({ log, forget, remove } = await openLog());
   });
   afterEach(async () => {
     await log.close();
@@ -343,6 +353,47 @@ export function commitContract(openLog: () => Promise<{ log: Log; remove(): Prom
       await committer.close();
       expectWhole(await readState({ log, store, run: 'scenario' }), SCENARIO);
       await expectLogExact(log);
+    });
+
+    test('negatives that retention removed, but only while the queue still needs them', async () => {
+      const { committer, progress } = await made(SCENARIO, 3, 1); // 13 of 20 rows count: those of steps 2 to 4
+      const first = (await readState({ log, store, run: 'scenario' }, { generation: 1 })).commit.negatives.begin;
+      await committer.close();
+      await forget(runTopics('scenario').negatives, first + 1);
+      expectWhole(await readState({ log, store, run: 'scenario' }), SCENARIO);
+      await forget(runTopics('scenario').negatives, first + 2);
+      const next = await open();
+      await expect(recover({ committer: next, fallback: true })).rejects.toMatchObject({
+        code: 'STATE_TRUNCATED',
+        exitStatus: 4,
+        message: expect.stringContaining(`scenario.negatives from before offset ${first + 2}`),
+      });
+      expect(progress.step).toBe(4);
+      await next.close();
+    });
+
+    test('inputs that retention removed before they were read', async () => {
+      await log.createTopic('images', { partitions: 2 });
+      const record = { value: Buffer.from('x') };
+      await log.append(
+        'images',
+        Array.from({ length: 9 }, () => record),
+      );
+      await log.append(
+        'images',
+        Array.from({ length: 9 }, () => ({ ...record, partition: 1 })),
+      );
+      const { committer } = await made(SCENARIO, 2); // goes on at offset 6 of partition 0, at 4 of partition 1
+      await committer.close();
+      const next = await open();
+      await forget('images', 6);
+      expect((await recover({ committer: next, inputs: log }))!.commit.step).toBe(2);
+      await forget('images', 7);
+      await expect(recover({ committer: next, inputs: log })).rejects.toMatchObject({
+        code: 'STATE_TRUNCATED',
+        message: 'images, partition 0: the run goes on at offset 6, but retention left only 7 and later',
+      });
+      await next.close();
     });
 
     test('inputs whose partitions changed', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -77,4 +77,22 @@ test('a trainer killed at any time keeps every commit that it was told of, and n
     step = now;
   }
   expect(step).toBeGreaterThan(0);
+});
+
+test('a disk that takes no more of a blob fails the commit and leaves the last one', async () => {
+  await liveOnce(url, folder, { commits: 1, moment: -1 });
+  // A blob has 2 x 1000 numbers and a header: more than 8,000 bytes. The log's files are smaller yet.
+  const full = await liveOnce(url, folder, { commits: 1, moment: -1, fileLimit: 15 });
+  expect(full).toMatchObject({ code: 1, signal: null, recovered: 3, committed: [] });
+  expect(full.stderr).toMatch(/EFBIG/);
+  expect(full.stderr).toMatch(/code: 'STORE_FAILED'/);
+  expect(full.stderr).toMatch(/The disk, or a quota on it, is full/);
+  expect(await stateNow()).toBe(3);
+  expect((await readdir(join(folder, 'blobs'))).filter((name) => name.startsWith('writing-'))).toEqual([]);
+  expect(await liveOnce(url, folder, { commits: 1, moment: -1 })).toMatchObject({
+    code: 0,
+    recovered: 3,
+    committed: [6],
+  });
+  expect(await stateNow()).toBe(6);
 });

@@ -14,14 +14,19 @@ export interface ChildLife {
   readonly moments: string[];
 }
 
-/** Runs crash-child.ts to its end; `killAfterMs` kills it from outside, at whatever it is doing then. */
+/**
+ * Runs crash-child.ts to its end. `killAfterMs` kills it from outside, at whatever it is doing then; `fileLimit` is the
+ * size, in units of 512 bytes, past which the system lets it write no file.
+ */
 export async function liveOnce(
   url: string,
   folder: string,
-  options: { commits: number; moment: number; killAfterMs?: number; node?: readonly string[] },
+  options: { commits: number; moment: number; killAfterMs?: number; fileLimit?: number },
 ): Promise<ChildLife> {
-  const { commits, moment, killAfterMs } = options;
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, url, folder, `${commits}`, `${moment}`]);
+  const { commits, moment, killAfterMs, fileLimit } = options;
+  const command = [process.execPath, '--import', 'tsx', CHILD, url, folder, `${commits}`, `${moment}`];
+  const limit = fileLimit === undefined ? '' : `ulimit -f ${fileLimit}; `;
+  const child = spawn('sh', ['-c', `${limit}exec "$@"`, 'sh', ...command]);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
