@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openCommitter } from '../../src/checkpoint/commit.ts';
-import { FORMAT_HEADER } from '../../src/checkpoint/commit-history.ts';
+import { FORMAT_HEADER, openLineage } from '../../src/checkpoint/commit-history.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
+import { readJournal, stepsThatTrained } from '../../src/checkpoint/read-journal.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
 import { type RestoredState, readState } from '../../src/checkpoint/restore.ts';
 import { runTopics } from '../../src/checkpoint/run-id.ts';
 import type { BlobStore } from '../../src/checkpoint/store.ts';
+import { verifyRun } from '../../src/checkpoint/verify.ts';
 import { decode, encode } from '../../src/codec/single-object.ts';
 import { RepulsorError } from '../../src/errors.ts';
 import type { Log } from '../../src/log/log.ts';
@@ -515,6 +517,63 @@ export function commitContract(openLog: () => Promise<ContractLog>): void {
     await trainAndCommit(SCENARIO, committer, progress, 1);
     await committer.close();
     await expectLogExact(log);
+  });
+
+  describe('the journal', () => {
+    const topic = runTopics('scenario').journal;
+
+    test('tells what trained each committed step, and which steps a record trained', async () => {
+      const { committer } = await made(SCENARIO, 2, 3, 0, 2);
+      await committer.close();
+      const lineage = () => openLineage(log, runTopics('scenario').commits);
+      const steps = async (range: object) => {
+        const found: number[] = [];
+        for await (const entry of readJournal(log, topic, lineage(), range)) found.push(entry.step);
+        return found;
+      };
+      expect(await steps({})).toEqual([1, 2, 3, 4, 5, 6, 7]);
+      expect(await steps({ first: 2, last: 4 })).toEqual([2, 3, 4]);
+      expect(await steps({ first: 6 })).toEqual([6, 7]);
+      expect(await steps({ index: 2, first: 4 })).toEqual([4, 5]);
+      expect(await steps({ first: 8 })).toEqual([]);
+      const trained: object[] = [];
+      const record = { topic: 'images', partition: 0, offset: 5 };
+      for await (const found of stepsThatTrained(readJournal(log, topic, lineage()), record)) trained.push(found);
+      for await (const found of stepsThatTrained(readJournal(log, topic, lineage()), { ...record, index: 9 }))
+        trained.push(found);
+      expect(trained).toEqual([{ step: 5, indices: [0, 1, 2, 3, 4] }]);
+    });
+
+    test('leaves out the steps that a fallback gave up', async () => {
+      const { committer } = await made(SCENARIO, 2, 3);
+      await committer.close();
+      await unlink(blobPath(await readState({ log, store, run: 'scenario' }), 'model'));
+      const second = { ...SCENARIO, lineage: 1 };
+      const next = await open();
+      await trainAndCommit(second, next, progressFrom(second, await recover({ committer: next, fallback: true })), 2);
+      await next.close();
+      const totals: number[] = [];
+      for await (const { terms } of readJournal(log, topic, openLineage(log, runTopics('scenario').commits)))
+        totals.push(terms['total']!);
+      expect(totals).toEqual([1, 2, 3 + 1 / 8, 4 + 1 / 8]);
+      expect(await verifyRun({ log, store, run: 'scenario' }, 9)).toEqual({
+        commits: 3,
+        lineage: 2,
+        steps: 4,
+        states: 2,
+      });
+    });
+
+    test('is verified to its beginning, with the commits and the states', async () => {
+      const { committer } = await made(SCENARIO, 2, 3);
+      await committer.close();
+      const run = { log, store, run: 'scenario' };
+      expect(await verifyRun(run, 2)).toEqual({ commits: 2, lineage: 2, steps: 5, states: 2 });
+      const path = blobPath(await readState(run, { generation: 1 }), 'model');
+      await unlink(path);
+      expect(await verifyRun(run, 1)).toMatchObject({ states: 1 });
+      await expect(verifyRun(run, 2)).rejects.toMatchObject({ code: 'STATE_MISSING' });
+    });
   });
 
   test('the commit record says under what it was made', async () => {
