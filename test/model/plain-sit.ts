@@ -30,11 +30,13 @@ export function plainLinear(x: readonly number[], parameters: PlainParameters, n
   const bias = parameters[`${name}.bias`]!.data;
   const [out, inputs] = shape as [number, number];
   if (inputs !== x.length) throw new Error(`${name} takes ${inputs} numbers, not ${x.length}`);
-  return Array.from({ length: out }, (_, o) => {
+  const y = new Array<number>(out);
+  for (let o = 0; o < out; o++) {
     let sum = bias[o]!;
     for (let i = 0; i < inputs; i++) sum += w[o * inputs + i]! * x[i]!;
-    return sum;
-  });
+    y[o] = sum;
+  }
+  return y;
 }
 
 export const plainSilu = (x: number): number => x / (1 + Math.exp(-x));
@@ -98,6 +100,8 @@ function code(position: number, size: number): number[] {
   return [...angles.map(Math.sin), ...angles.map(Math.cos)];
 }
 
+const FREQUENCIES = Array.from({ length: 128 }, (_, i) => 10_000 ** (-i / 128));
+
 /** x: (B, H, W, C) flat; t, labels: (B). The velocity, flat like x, and the tokens (B, N, D) after block `tap`. */
 export function plainSit(
   parameters: PlainParameters,
@@ -115,7 +119,7 @@ export function plainSit(
     ((sample * height + row) * width + column) * channels + channel;
 
   const features = t.map((time, sample) => {
-    const angles = Array.from({ length: 128 }, (_, i) => time * settings.timeScale * 10_000 ** (-i / 128));
+    const angles = FREQUENCIES.map((frequency) => time * settings.timeScale * frequency);
     const sinusoid = [...angles.map(Math.cos), ...angles.map(Math.sin)];
     const hidden = plainLinear(sinusoid, parameters, 't_embedder.mlp.0').map(plainSilu);
     const table = parameters['y_embedder.embedding_table.weight']!.data;

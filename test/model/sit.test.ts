@@ -79,8 +79,15 @@ describe('parameters of the published sizes', () => {
   });
 
   it('XL/2 with learned sigma and its 256 fixed positions are the 675,129,632 published for SiT-XL/2', () => {
-    const settings = { ...tiny, ...SIT_SIZES.XL, input: [32, 32, 4], mlpRatio: 4, classes: 1000, learnSigma: true };
-    expect(parameterLayout(sitSpecs(settings as SiTSettings)).size + 256 * 1152).toBe(675_129_632);
+    const settings: SiTSettings = {
+      ...tiny,
+      ...SIT_SIZES.XL,
+      input: [32, 32, 4],
+      mlpRatio: 4,
+      classes: 1000,
+      learnSigma: true,
+    };
+    expect(parameterLayout(sitSpecs(settings)).size + 256 * 1152).toBe(675_129_632);
   });
 });
 
