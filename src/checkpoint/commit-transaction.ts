@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Blob, Commit } from '../codec/records.ts';
+import type { Blob, Commit, Negatives, RecordKind, Records } from '../codec/records.ts';
 import { schemaFingerprints } from '../codec/schemas.ts';
 import { encode } from '../codec/single-object.ts';
 import { RepulsorError } from '../errors.ts';
@@ -78,17 +78,16 @@ async function appendAll(
     }
     return { begin: begin ?? before, end };
   };
-  const negativeRecords = request.negatives.flatMap((record) => splitNegatives(record));
   const negatives = await append(
     'negatives',
     topics.negatives,
-    negativeRecords.map((record) => encode('negatives', record)),
+    encoded('negatives', pieces(request.negatives)),
     newest?.commit.negatives.end ?? 0,
   );
   const journal = await append(
     'journal',
     topics.journal,
-    request.journal.map((entry) => encode('step-journal', entry)),
+    encoded('step-journal', request.journal),
     newest?.commit.journalEnd ?? 0,
   );
   await append('dead-letters', topics.deadLetters, request.deadLetters ?? [], 0);
@@ -119,6 +118,15 @@ async function appendAll(
   const [at] = await performed(onEffect, 'commit-record', () => transaction.append(topics.commits, [record]));
   if (settings.group !== undefined) await sendOffsets(transaction, settings.group, request, onEffect);
   return { commit, digest: createHash('sha256').update(value).digest(), offset: at!.offset };
+}
+
+/** Lazily, so that many records are encoded an append at a time and steps run in between. */
+function* encoded<K extends RecordKind>(kind: K, records: Iterable<Records[K]>): Generator<Uint8Array> {
+  for (const record of records) yield encode(kind, record);
+}
+
+function* pieces(records: Iterable<Negatives>): Generator<Negatives> {
+  for (const record of records) yield* splitNegatives(record);
 }
 
 /** Lag monitors see the oldest offset still needed: a record counts as read once no restart would read it again. */
