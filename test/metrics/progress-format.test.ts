@@ -27,7 +27,7 @@ describe('the status block', () => {
   test('tells the step, the losses, the speed, the repulsion and the commit', () => {
     expect(formatBlock(view(), 100)).toEqual([
       'step 1,204/5,086  23%  3m14s left  [#########-------------------------------]',
-      'loss 0.2108  flow_matching 0.2008  repulsion 0.01000',
+      'loss 0.2108  flow 0.2008  repulsion 0.01000',
       '642 img/s  step 50.0ms  waiting for data 17%  gradient 0.800  lr 0.00400',
       'queue full (4,096)  oldest 128 steps  pair distance 1.90  uniformity -2.50',
       'committed step 1,200 (generation 12)  12s ago  38.0MB in 400ms',

@@ -5,7 +5,7 @@ export function stepReport(step: number, changes: Partial<StepReport> = {}): Ste
   const flow = 0.2 + 1 / step;
   return {
     step,
-    terms: { total: flow + 0.01, flow_matching: flow, repulsion: 0.01 },
+    terms: { total: flow + 0.01, flow, repulsion: 0.01 },
     gradientNorm: 0.8,
     parameterNorm: 41.5,
     learningRate: 4e-3,
