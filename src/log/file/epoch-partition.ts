@@ -41,8 +41,8 @@ export class EpochPartition {
     this.#next = committed.endOf(options.topic, options.partition);
   }
 
-  /** Resolves to the first offset. Not durable before `sync`. Calls must not overlap. */
-  async append(records: readonly NewRecord[], now: number): Promise<number> {
+  /** Resolves to the offsets. Not durable before `sync`. Calls must not overlap. */
+  async append(records: readonly NewRecord[], now: number): Promise<number[]> {
     const first = this.#next;
     if (this.#handle === null || this.#position >= this.#options.segmentBytes) await this.#roll();
     const handle = this.#handle!;
@@ -54,7 +54,7 @@ export class EpochPartition {
       this.#next = block.base + block.count;
     }
     if (!this.#unsynced.includes(handle)) this.#unsynced.push(handle);
-    return first;
+    return records.map((_, index) => first + index);
   }
 
   #addSpan(base: number, count: number, start: number, end: number, newest: number): void {

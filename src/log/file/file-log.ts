@@ -11,6 +11,7 @@ import type {
   ReadOptions,
   TopicSettings,
 } from '../log.ts';
+import { outsideError } from '../offset-errors.ts';
 import { inTurns, type PartitionCursor } from '../turns.ts';
 import { Chain } from './chain.ts';
 import { Committed } from './committed.ts';
@@ -125,7 +126,7 @@ export class FileLog implements Log {
   ): Promise<PartitionCursor[] | null> {
     for (const [partition, offset] of from) {
       const { earliest, end } = await this.offsets(topic, partition);
-      if (offset < earliest || offset > end) throw outside(topic, partition, offset, earliest, end);
+      if (offset < earliest || offset > end) throw outsideError(topic, partition, offset, earliest, end);
     }
     const wanted = [...from].filter(
       ([partition, offset]) => to === undefined || offset < (to.get(partition) ?? offset),
@@ -146,7 +147,7 @@ export class FileLog implements Log {
         from: offset,
         to: to?.get(partition) ?? null,
         windowBytes,
-        truncated: (at, start) => outside(topic, partition, at, start, null),
+        truncated: (at, start) => outsideError(topic, partition, at, start, null),
       };
       cursors.push(
         owner.by === 'append' ? new PlainCursor(cursor) : new CommittedCursor(cursor, this.#committedOf(owner.id)),
@@ -217,24 +218,6 @@ export class FileLog implements Log {
       hint: `It has partitions 0 to ${partitions - 1}.`,
     });
   }
-}
-
-function outside(
-  topic: string,
-  partition: number,
-  offset: number,
-  earliest: number,
-  end: number | null,
-): RepulsorError {
-  const where = `offset ${offset} of ${topic}, partition ${partition}`;
-  if (offset < earliest) {
-    return new RepulsorError('STATE_TRUNCATED', `${where} was removed by retention: the earliest left is ${earliest}`, {
-      hint: 'Give the topic a longer retention, or begin at the earliest offset and accept the gap.',
-    });
-  }
-  return new RepulsorError('STATE_TRUNCATED', `${where} lies past the end, which is ${end}`, {
-    hint: 'The topic was emptied or made anew since that offset was noted. Begin a new run, or restore the topic.',
-  });
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

@@ -104,8 +104,8 @@ export class PlainPartition {
     return emptySegment(base, seed);
   }
 
-  /** Appends in order; durable when it resolves. Resolves to the first offset. Calls must not overlap. */
-  async append(records: readonly NewRecord[], now: number): Promise<number> {
+  /** Appends in order; durable when it resolves. Resolves to the offsets. Calls must not overlap. */
+  async append(records: readonly NewRecord[], now: number): Promise<number[]> {
     const base = this.#offset;
     for (const block of encodeBlocks(records, base, this.#seed, now)) {
       await writeFully(this.#handle, block.bytes, this.#position);
@@ -116,7 +116,7 @@ export class PlainPartition {
       this.#offset += block.count;
       this.#newest = Math.max(this.#newest, block.newest);
     }
-    return base;
+    return records.map((_, index) => base + index);
   }
 
   get full(): boolean {

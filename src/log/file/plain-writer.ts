@@ -41,7 +41,7 @@ export class PlainWriter {
     return run;
   }
 
-  async #appendTo(partition: number, records: readonly NewRecord[], now: number): Promise<number> {
+  async #appendTo(partition: number, records: readonly NewRecord[], now: number): Promise<number[]> {
     let target = this.#partitions.get(partition);
     if (target === undefined || target.full) target = await this.#open(partition, target);
     try {

@@ -1,9 +1,147 @@
-import { RepulsorError } from '../../errors.ts';
-import type { Log } from '../log.ts';
+import { appendByPartition } from '../append-by-partition.ts';
+import type {
+  Appended,
+  FencedWriter,
+  Log,
+  LogRecord,
+  NewRecord,
+  OffsetRange,
+  ReadOptions,
+  TopicSettings,
+} from '../log.ts';
 import type { KafkaAddress } from '../log-url.ts';
+import { outsideError } from '../offset-errors.ts';
+import { inTurns } from '../turns.ts';
+import { KafkaClient } from './kafka-client.ts';
+import { BrokerError, brokerCodeOf, CODE } from './kafka-errors.ts';
+import { KafkaProducer, TopicLimits } from './kafka-producer.ts';
+import { KafkaReader } from './kafka-reader.ts';
+import { takeOverKafka } from './kafka-transaction.ts';
+import { EARLIEST, END, listOffset } from './wire.ts';
 
-export const KafkaLog = {
-  async open(address: KafkaAddress): Promise<Log> {
-    throw new RepulsorError('LOG_UNREACHABLE', `no client for ${address.url} yet`, { hint: 'Use a file log.' });
-  },
-};
+const CREATE_TIMEOUT_MS = 10_000;
+const BROKER_DEFAULT = -1;
+
+/** A Kafka cluster as a log. */
+export class KafkaLog implements Log {
+  readonly url: string;
+  readonly #client: KafkaClient;
+  readonly #limits: TopicLimits;
+  /** Clients of the reads that are under way. */
+  readonly #readers = new Set<KafkaClient>();
+  #producer: Promise<KafkaProducer> | null = null;
+  readonly #appending = new Map<string, Promise<unknown>>();
+
+  private constructor(client: KafkaClient) {
+    this.#client = client;
+    this.url = client.address.url;
+    this.#limits = new TopicLimits(client);
+  }
+
+  /** @throws RepulsorError LOG_UNREACHABLE within some seconds when no broker answers, CONFIG when a TLS file is missing */
+  static async open(address: KafkaAddress): Promise<KafkaLog> {
+    return new KafkaLog(await KafkaClient.open(address));
+  }
+
+  async topics(): Promise<string[]> {
+    const topics = await this.#client.trying('listing topics', () => this.#client.topics(null));
+    return topics
+      .filter(({ isInternal }) => !isInternal)
+      .map(({ topic }) => topic)
+      .sort();
+  }
+
+  /** Resolves when every partition has a leader. */
+  async createTopic(topic: string, settings: TopicSettings = {}): Promise<void> {
+    const { partitions = 1, retentionMs = null } = settings;
+    const configEntries = [
+      { name: 'retention.ms', value: String(retentionMs ?? -1) },
+      { name: 'message.timestamp.type', value: 'CreateTime' },
+    ];
+    const created = { topic, numPartitions: partitions, replicationFactor: BROKER_DEFAULT, configEntries };
+    await this.#client.trying(`creating topic ${topic}`, async () => {
+      const broker = await this.#client.any();
+      try {
+        await broker.createTopics({ topics: [created], timeout: CREATE_TIMEOUT_MS });
+      } catch (error) {
+        if (brokerCodeOf(error) !== CODE.topicExists) throw error;
+      }
+      const { partitionMetadata } = await this.#client.topic(topic).catch((error: unknown) => {
+        // The broker that was asked may not have heard of it yet.
+        throw brokerCodeOf(error) === CODE.unknownTopic ? new BrokerError(5, `topic ${topic}`) : error;
+      });
+      if (partitionMetadata.some(({ leader }) => leader < 0)) throw new BrokerError(5, `topic ${topic}`);
+    });
+  }
+
+  async partitions(topic: string): Promise<number[]> {
+    const { partitionMetadata } = await this.#client.trying(`looking up topic ${topic}`, () =>
+      this.#client.topic(topic),
+    );
+    return partitionMetadata.map(({ partitionId }) => partitionId).sort((a, b) => a - b);
+  }
+
+  offsets(topic: string, partition: number): Promise<OffsetRange> {
+    return this.#client.trying(`reading the offsets of ${topic}, partition ${partition}`, async () => {
+      const leader = await this.#client.leader(topic, partition);
+      const end = await listOffset(leader, topic, partition, END);
+      return { earliest: await listOffset(leader, topic, partition, EARLIEST), end };
+    });
+  }
+
+  async *read(topic: string, options: ReadOptions): AsyncGenerator<LogRecord> {
+    const { from, to, turn, signal, maxBufferedBytes = 16 * 1024 * 1024 } = options;
+    for (const [partition, offset] of from) {
+      const { earliest, end } = await this.offsets(topic, partition);
+      if (offset < earliest || offset > end) throw outsideError(topic, partition, offset, earliest, end);
+    }
+    const client = new KafkaClient(this.#client.address);
+    this.#readers.add(client);
+    try {
+      const reader = new KafkaReader(client, { topic, from, to, maxBufferedBytes, signal });
+      yield* inTurns(reader.cursors, { bounded: to !== undefined, turn, signal, wait: () => reader.wait() });
+    } finally {
+      this.#readers.delete(client);
+      void client.close(); // not awaited: a fetch that waits at the broker ends on its own
+    }
+  }
+
+  async append(topic: string, records: readonly NewRecord[]): Promise<Appended> {
+    const before = this.#appending.get(topic) ?? Promise.resolve();
+    const run = before.then(() => this.#appendNow(topic, records));
+    const settled = run.catch(() => undefined);
+    this.#appending.set(topic, settled);
+    return run;
+  }
+
+  async #appendNow(topic: string, records: readonly NewRecord[]): Promise<Appended> {
+    const now = Date.now();
+    this.#producer ??= this.#newProducer();
+    const pending = this.#producer;
+    try {
+      const producer = await pending;
+      return await appendByPartition(records, (partition, part) => producer.append(topic, partition, part, now));
+    } catch (error) {
+      // The broker's count of this producer's batches may differ from ours now: the next append begins a new count.
+      if (this.#producer === pending) this.#producer = null;
+      throw error;
+    }
+  }
+
+  async #newProducer(): Promise<KafkaProducer> {
+    const identity = await this.#client.trying('asking for a producer id', async () => {
+      const broker = await this.#client.any();
+      return broker.initProducerId({ transactionalId: undefined, transactionTimeout: 60_000 });
+    });
+    return new KafkaProducer(this.#client, identity, null, this.#limits);
+  }
+
+  takeOver(transactionalId: string): Promise<FencedWriter> {
+    return takeOverKafka(transactionalId, this.#client, this.#limits);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#appending.values());
+    await Promise.all([this.#client, ...this.#readers].map((client) => client.close()));
+  }
+}
