@@ -82,8 +82,9 @@ function filled(bytes: Uint8Array, length: number): Uint8Array {
 }
 
 function finite(values: Float32Array): Float32Array {
-  const at = values.findIndex((value) => !Number.isFinite(value));
-  if (at >= 0) throw new BadRecord('non_finite', `element ${at} is ${values[at]}`);
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) throw new BadRecord('non_finite', `element ${i} is ${values[i]}`);
+  }
   return values;
 }
 

@@ -1,5 +1,5 @@
 import { Observable, type OperatorFunction } from 'rxjs';
-import type { Pixels, Shape } from '../codec/images.ts';
+import type { Shape } from '../codec/images.ts';
 import type { SampleId, StreamPosition } from './position.ts';
 import { type AugmentedSample, positionAfter } from './sample.ts';
 
@@ -83,19 +83,24 @@ function emptyBatch(size: number, elements: number) {
   };
 }
 
-/** Copies one image into its place in the batch, normalised and, where asked, mirrored: one pass over its elements. */
-function place({ pixels, flipped }: { pixels: Pixels; flipped: boolean }, into: Float32Array, settings: BatchSettings) {
-  const value =
-    pixels instanceof Uint8Array ? (i: number) => UNIT[pixels[i]!]! : (i: number) => pixels[i]! * settings.latentScale;
-  if (!flipped) {
-    for (let i = 0; i < into.length; i++) into[i] = value(i);
-    return;
-  }
-  const [height, width, channels] = settings.shape;
-  let to = 0;
+/** Puts one image into its place in the batch, normalised and, where asked, mirrored left to right. */
+function place(sample: AugmentedSample, into: Float32Array, { shape, latentScale }: BatchSettings): void {
+  const { pixels, flipped } = sample;
+  // Two loops, each over one type of array: a shared one runs ten times slower.
+  if (pixels instanceof Uint8Array) for (let i = 0; i < into.length; i++) into[i] = UNIT[pixels[i]!]!;
+  else for (let i = 0; i < into.length; i++) into[i] = pixels[i]! * latentScale;
+  if (flipped) mirror(into, shape);
+}
+
+function mirror(image: Float32Array, [height, width, channels]: Shape): void {
+  const row = width * channels;
   for (let y = 0; y < height; y++) {
-    for (let x = width - 1; x >= 0; x--) {
-      for (let c = 0; c < channels; c++) into[to++] = value((y * width + x) * channels + c);
+    for (let left = y * row, right = left + row - channels; left < right; left += channels, right -= channels) {
+      for (let c = 0; c < channels; c++) {
+        const value = image[left + c]!;
+        image[left + c] = image[right + c]!;
+        image[right + c] = value;
+      }
     }
   }
 }
