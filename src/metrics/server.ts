@@ -72,11 +72,11 @@ async function listen(registry: Registry, host: string, port: number): Promise<M
     close: () =>
       new Promise((resolve) => {
         const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+        // Idle connections it ends at once by itself.
         server.close(() => {
           clearTimeout(grace);
           resolve();
         });
-        server.closeIdleConnections();
       }),
   };
 }
