@@ -48,7 +48,11 @@ export function addTrain(program: Command): void {
     .option('--set <path=value>', 'any other setting, by its path; may be given more than once', collect, [])
     .addOption(engineOption())
     .option('--threads <n>', 'threads of the native engine (default: all cores)', wholeNumber(1))
-    .option('--metrics-port <n>', 'port of /metrics; 0 takes a free one', wholeNumber(0))
+    .option(
+      '--metrics-port <n>',
+      'port of /metrics; 0 takes a free one (default: 9464, or a free one when that is taken)',
+      wholeNumber(0),
+    )
     .option('--metrics-host <address>', 'address that /metrics is bound to')
     .option('--fallback', 'where the last commit is damaged, go on from the newest whole one')
     .option('--json', 'one JSON object as the last line')
@@ -91,18 +95,27 @@ async function run(pipeline: Pipeline, options: TrainOptions, console: Console):
   });
   console.note(message);
   const log = await openLog(pipeline.log);
-  const interrupt = interruption(console);
+  // Lines for people go above the progress display while it stands, or the next redraw would wipe them out.
+  let note = console.note;
+  const interrupt = interruption((line) => note(line));
   try {
     await fillTopic(log, pipeline, console);
     const described = await openOrCreateRun(folder, log, pipeline);
     const metrics = createMetrics({ run: described.run, engine });
     const { host, port } = pipeline.metrics;
-    const server = await startMetricsServer({ registry: metrics.registry, host, port, note: console.warn });
+    const server = await startMetricsServer({
+      registry: metrics.registry,
+      host,
+      ...(port !== null && { port }),
+      note: console.warn,
+    });
     const progress = createProgress({
       total: pipeline.steps,
       stream: console.json ? { write: () => true } : process.stderr,
       isTTY: !console.json && process.stderr.isTTY === true,
     });
+    note = progress.note;
+    const warn = (line: string) => (console.json ? console.warn(line) : progress.note(`warning: ${line}`));
     try {
       const result = await train({
         pipeline,
@@ -136,9 +149,9 @@ async function run(pipeline: Pipeline, options: TrainOptions, console: Console):
           },
           onCommitFailure(error) {
             metrics.onCommitFailure();
-            console.warn(`a commit failed and is tried again: ${error.message}`);
+            warn(`a commit failed and is tried again: ${error.message}`);
           },
-          onWarning: console.warn,
+          onWarning: warn,
         },
       });
       progress.end();
@@ -178,11 +191,11 @@ async function run(pipeline: Pipeline, options: TrainOptions, console: Console):
 }
 
 /** The first Ctrl-C (or SIGTERM) asks for a clean end, the second ends at once. */
-function interruption(console: Console): { signal: AbortSignal; restore(): void } {
+function interruption(note: (line: string) => void): { signal: AbortSignal; restore(): void } {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    console.note('stopping after this step, with a commit (once more ends at once, and loses what is not committed)');
+    note('stopping after this step, with a commit (once more ends at once, and loses what is not committed)');
     controller.abort();
   };
   process.on('SIGINT', onSignal);

@@ -84,7 +84,7 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
     guidance: z.number(),
     perLabel: count,
   }),
-  metrics: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) }),
+  metrics: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535).nullable() }),
 });
 
 /** What no single setting can say. */

@@ -73,7 +73,8 @@ export interface Pipeline {
   readonly commit: { readonly everySteps: number; readonly everySeconds: number };
   /** The grid of samples made at the end. */
   readonly sampling: SamplingSettings;
-  readonly metrics: { readonly host: string; readonly port: number };
+  /** Where /metrics is served. Port null: 9464, or a free one when that is taken. */
+  readonly metrics: { readonly host: string; readonly port: number | null };
 }
 
 export interface SamplingSettings {
@@ -130,7 +131,7 @@ function defaults(input: PipelineInput): Pipeline {
     steps: null,
     commit: { everySteps: 500, everySeconds: 60 },
     sampling: { solver: 'euler', steps: 25, guidance: 1.5, perLabel: 10 },
-    metrics: { host: '127.0.0.1', port: 9464 },
+    metrics: { host: '127.0.0.1', port: null },
   };
 }
 
