@@ -48,14 +48,12 @@ export function createProgress(options: ProgressOptions): Progress {
     const { report, time } = last;
     const first = points[0]!;
     const seconds = time - first.time;
-    const alone = report.stepSeconds + report.waitSeconds;
-    const [steps, images, span] =
-      seconds > 0 ? [report.step - first.step, samples - first.samples, seconds] : [1, report.samples, alone];
     return {
       total,
       report,
-      stepsPerSecond: span > 0 ? steps / span : null,
-      samplesPerSecond: span > 0 ? images / span : null,
+      // The first step of a process warms the engine up and says nothing about the speed.
+      stepsPerSecond: seconds > 0 ? (report.step - first.step) / seconds : null,
+      samplesPerSecond: seconds > 0 ? (samples - first.samples) / seconds : null,
       sinceStep: now() - time,
       commit: commit === null ? null : { report: commit.report, secondsAgo: now() - commit.time },
     };
