@@ -54,7 +54,7 @@ export function createProgress(options: ProgressOptions): Progress {
       // The first step of a process warms the engine up and says nothing about the speed.
       stepsPerSecond: seconds > 0 ? (report.step - first.step) / seconds : null,
       samplesPerSecond: seconds > 0 ? (samples - first.samples) / seconds : null,
-      sinceStep: now() - time,
+      sinceStep: ended ? 0 : now() - time,
       commit: commit === null ? null : { report: commit.report, secondsAgo: now() - commit.time },
     };
   };
@@ -109,8 +109,8 @@ export function createProgress(options: ProgressOptions): Progress {
     end() {
       if (ended) return;
       clearInterval(timer);
-      if (last !== null && (isTTY || last.report.step !== shownStep)) show();
       ended = true;
+      if (last !== null && (isTTY || last.report.step !== shownStep)) show();
       standing = [];
     },
   };
