@@ -46,7 +46,10 @@ export interface ReadOptions {
   readonly to?: ReadonlyMap<number, number>;
   /** The partition whose turn is first in a bounded read, so that a read goes on where another stopped. Default: the lowest. */
   readonly turn?: number;
-  /** Most bytes of record values held ahead of the reader, over all partitions. Default 16 MiB. */
+  /**
+   * Most bytes held ahead of the reader, over all partitions. Default 16 MiB. The unit is what the log stores in one
+   * piece: one record of each partition (file) or one producer's batch (Kafka) is held even if it is larger.
+   */
   readonly maxBufferedBytes?: number;
   /** Ends the read, without an error, soon after it aborts. */
   readonly signal?: AbortSignal;

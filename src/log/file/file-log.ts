@@ -24,7 +24,7 @@ import { listPartition } from './partition-files.ts';
 import { type CursorOptions, PlainCursor } from './plain-cursor.ts';
 import { findPlainEnd, type PlainEnd } from './plain-partition.ts';
 import { PlainWriter } from './plain-writer.ts';
-import { claimTopic, listTopics, loadOwner, loadTopic, storeTopic } from './topic-settings.ts';
+import { claimTopic, demandPartition, listTopics, loadOwner, loadTopic, storeTopic } from './topic-settings.ts';
 
 export interface FileLogOptions {
   /** A segment is followed by the next one once it has this many bytes. Default 64 MiB. */
@@ -158,7 +158,6 @@ export class FileLog implements Log {
 
   append(topic: string, records: readonly NewRecord[]): Promise<Appended> {
     return asLogError(`appending to ${topic}`, async () => {
-      for (const { partition = 0 } of records) await this.#demandPartition(topic, partition);
       let writer = this.#writers.get(topic);
       if (writer === undefined) {
         writer = PlainWriter.open(this.#root, topic, this.#segmentBytes);
@@ -210,13 +209,8 @@ export class FileLog implements Log {
 
   /** The folder of a partition. @throws RepulsorError TOPIC_MISSING */
   async #demandPartition(topic: string, partition: number): Promise<string> {
-    const { partitions } = await loadTopic(this.#root, topic);
-    if (Number.isSafeInteger(partition) && partition >= 0 && partition < partitions) {
-      return partitionFolder(this.#root, topic, partition);
-    }
-    throw new RepulsorError('TOPIC_MISSING', `topic ${topic} has no partition ${partition}`, {
-      hint: `It has partitions 0 to ${partitions - 1}.`,
-    });
+    demandPartition(topic, await loadTopic(this.#root, topic), partition);
+    return partitionFolder(this.#root, topic, partition);
   }
 }
 

@@ -2,7 +2,7 @@ import { appendByPartition } from '../append-by-partition.ts';
 import type { Appended, NewRecord } from '../log.ts';
 import { partitionFolder, topicFolder } from './layout.ts';
 import { PlainPartition } from './plain-partition.ts';
-import { claimTopic, loadTopic } from './topic-settings.ts';
+import { claimTopic, demandPartition, loadTopic, type StoredTopic } from './topic-settings.ts';
 import { lockWriter, type WriterLock } from './writer-lock.ts';
 
 /** The writer of a topic by plain appends: holds its lock from the first append until it is closed. */
@@ -10,30 +10,31 @@ export class PlainWriter {
   readonly #root: string;
   readonly #topic: string;
   readonly #segmentBytes: number;
-  readonly #retentionMs: number | null;
+  readonly #stored: StoredTopic;
   readonly #lock: WriterLock;
   readonly #partitions = new Map<number, PlainPartition>();
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(root: string, topic: string, segmentBytes: number, retentionMs: number | null, lock: WriterLock) {
+  private constructor(root: string, topic: string, segmentBytes: number, stored: StoredTopic, lock: WriterLock) {
     this.#root = root;
     this.#topic = topic;
     this.#segmentBytes = segmentBytes;
-    this.#retentionMs = retentionMs;
+    this.#stored = stored;
     this.#lock = lock;
   }
 
   /** @throws RepulsorError LOG_LOCKED, TOPIC_MISSING, CONFIG */
   static async open(root: string, topic: string, segmentBytes: number): Promise<PlainWriter> {
-    const { retentionMs } = await loadTopic(root, topic);
+    const stored = await loadTopic(root, topic);
     await claimTopic(root, topic, { by: 'append' });
     const lock = await lockWriter(topicFolder(root, topic), topic);
-    return new PlainWriter(root, topic, segmentBytes, retentionMs, lock);
+    return new PlainWriter(root, topic, segmentBytes, stored, lock);
   }
 
   /** One append after the other, in the order of the calls. */
   append(records: readonly NewRecord[]): Promise<Appended> {
     const run = this.#last.then(() => {
+      for (const { partition = 0 } of records) demandPartition(this.#topic, this.#stored, partition);
       const now = Date.now();
       return appendByPartition(records, (partition, part) => this.#appendTo(partition, part, now));
     });
@@ -57,7 +58,7 @@ export class PlainWriter {
   async #open(partition: number, full: PlainPartition | undefined): Promise<PlainPartition> {
     this.#partitions.delete(partition);
     const folder = partitionFolder(this.#root, this.#topic, partition);
-    const options = { folder, segmentBytes: this.#segmentBytes, retentionMs: this.#retentionMs };
+    const options = { folder, segmentBytes: this.#segmentBytes, retentionMs: this.#stored.retentionMs };
     let target = full === undefined ? await PlainPartition.open(options) : await full.roll();
     if (target.full) target = await target.roll();
     this.#partitions.set(partition, target);

@@ -48,6 +48,14 @@ export async function loadTopic(root: string, topic: string): Promise<StoredTopi
   });
 }
 
+/** @throws RepulsorError TOPIC_MISSING */
+export function demandPartition(topic: string, { partitions }: StoredTopic, partition: number): void {
+  if (Number.isSafeInteger(partition) && partition >= 0 && partition < partitions) return;
+  throw new RepulsorError('TOPIC_MISSING', `topic ${topic} has no partition ${partition}`, {
+    hint: `It has partitions 0 to ${partitions - 1}.`,
+  });
+}
+
 export async function listTopics(root: string): Promise<string[]> {
   const topics: string[] = [];
   for (const entry of await readdir(topicsFolder(root), { withFileTypes: true })) {

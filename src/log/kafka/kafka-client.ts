@@ -5,7 +5,7 @@ import { Kafka, type KafkaConfig, logLevel } from 'kafkajs';
 import { RepulsorError } from '../../errors.ts';
 import type { KafkaAddress } from '../log-url.ts';
 import { asRepulsorError, BrokerError, CODE, judge } from './kafka-errors.ts';
-import { internalsOf, type KafkaBroker, type KafkaInternals, requests } from './kafkajs-internals.ts';
+import { Encoder, internalsOf, type KafkaBroker, type KafkaInternals, requests } from './kafkajs-internals.ts';
 
 /** How long a request is tried again while brokers restart, before it fails. */
 const PATIENCE_MS = 60_000;
@@ -57,6 +57,18 @@ export interface TopicMetadata {
 interface ClusterMetadata {
   readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
   readonly topicMetadata: readonly TopicMetadata[];
+}
+
+const METADATA = 3;
+const decodeMetadata = requests.Metadata.protocol({ version: 6 })({ topics: [], allowAutoTopicCreation: false })
+  .response.decode;
+
+/** Null: all topics. No topic is made by asking for it. */
+function encodeTopicNames(topics: readonly string[] | null): unknown {
+  const encoder = new Encoder();
+  if (topics === null) encoder.writeInt32(-1);
+  else encoder.writeArray(topics.map((topic) => new Encoder().writeString(topic)));
+  return encoder.writeInt8(0);
 }
 
 export type Coordinator = 'group' | 'transaction';
@@ -126,7 +138,7 @@ export class KafkaClient {
     const { partitionMetadata } = await this.topic(topic);
     const found = partitionMetadata.find(({ partitionId }) => partitionId === partition);
     if (found === undefined) throw new BrokerError(CODE.unknownTopic, `partition ${partition} of topic ${topic}`);
-    if (found.leader < 0) throw new BrokerError(5, `partition ${partition} of topic ${topic}`);
+    if (found.leader < 0) throw new BrokerError(CODE.leaderNotAvailable, `partition ${partition} of topic ${topic}`);
     return found.leader;
   }
 
@@ -169,7 +181,7 @@ export class KafkaClient {
   async node(id: number): Promise<KafkaBroker> {
     if (!this.#nodes.has(id)) await this.#metadata([]);
     const node = this.#nodes.get(id);
-    if (node === undefined) throw new BrokerError(8, `broker ${id}`);
+    if (node === undefined) throw new BrokerError(CODE.brokerNotAvailable, `broker ${id}`);
     return this.#connect(node);
   }
 
@@ -183,11 +195,10 @@ export class KafkaClient {
 
   async #metadata(topics: readonly string[] | null): Promise<ClusterMetadata> {
     const broker = await this.any();
-    const { request, response } = requests.Metadata.protocol({ version: 6 })({ topics, allowAutoTopicCreation: false });
     const metadata = await broker.connectionPool.send<ClusterMetadata>({
-      request,
-      // kafkajs's own parser throws when any topic or partition has an error, also one that nobody asked for.
-      response: { decode: response.decode, parse: async (decoded: ClusterMetadata) => decoded },
+      // kafkajs takes no topics for all topics, and its parser throws when any of them has an error.
+      request: { apiKey: METADATA, apiVersion: 6, apiName: 'Metadata', encode: async () => encodeTopicNames(topics) },
+      response: { decode: decodeMetadata, parse: async (decoded: ClusterMetadata) => decoded },
     });
     for (const { nodeId, host, port } of metadata.brokers) this.#nodes.set(nodeId, { host, port });
     return metadata;

@@ -11,15 +11,22 @@ export class BrokerError extends Error {
   }
 }
 
+/**
+ * A leader that does not know its partition has not heard of the topic yet, or of its end: the metadata, which is asked
+ * again after NOT_LEADER, says which.
+ */
+export const leaderCode = (code: number): number => (code === CODE.unknownTopic ? CODE.notLeader : code);
+
 export const CODE = {
   offsetOutOfRange: 1,
   unknownTopic: 3,
+  leaderNotAvailable: 5,
+  notLeader: 6,
+  brokerNotAvailable: 8,
   messageTooLarge: 10,
   recordListTooLarge: 18,
-  invalidTopic: 17,
+  invalidTimestamp: 32,
   topicExists: 36,
-  invalidPartitions: 37,
-  concurrentTransactions: 51,
 } as const;
 
 /** Somebody else has the id, or the broker ended the transaction because it was open for too long. */
@@ -116,6 +123,16 @@ export function asRepulsorError(error: unknown, what: string, brokers: readonly 
       hint: "Raise the topic's max.message.bytes, or put fewer images into a record.",
       cause: error,
     });
+  }
+  if (code === CODE.invalidTimestamp) {
+    return new RepulsorError(
+      'BAD_RECORD',
+      `${what}: a timestamp is further from the broker's clock than the topic allows`,
+      {
+        hint: "Check the clock, or set the topic's message.timestamp.after.max.ms.",
+        cause: error,
+      },
+    );
   }
   const hint =
     code !== null && NOT_ALLOWED.includes(code)

@@ -68,9 +68,12 @@ export class KafkaLog implements Log {
       }
       const { partitionMetadata } = await this.#client.topic(topic).catch((error: unknown) => {
         // The broker that was asked may not have heard of it yet.
-        throw brokerCodeOf(error) === CODE.unknownTopic ? new BrokerError(5, `topic ${topic}`) : error;
+        throw brokerCodeOf(error) === CODE.unknownTopic
+          ? new BrokerError(CODE.leaderNotAvailable, `topic ${topic}`)
+          : error;
       });
-      if (partitionMetadata.some(({ leader }) => leader < 0)) throw new BrokerError(5, `topic ${topic}`);
+      if (partitionMetadata.some(({ leader }) => leader < 0))
+        throw new BrokerError(CODE.leaderNotAvailable, `topic ${topic}`);
     });
   }
 

@@ -125,7 +125,7 @@ export class KafkaReader {
     const earliest = await listOffset(leader, this.topic, partition, EARLIEST);
     const end = await listOffset(leader, this.topic, partition, END);
     if (fetched >= earliest && fetched <= end)
-      return new BrokerError(6, `reading ${this.topic}, partition ${partition}`);
+      return new BrokerError(CODE.notLeader, `reading ${this.topic}, partition ${partition}`);
     return outsideError(this.topic, partition, fetched, earliest, end);
   }
 

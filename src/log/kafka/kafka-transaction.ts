@@ -2,6 +2,7 @@ import { RepulsorError } from '../../errors.ts';
 import { appendByPartition } from '../append-by-partition.ts';
 import type { Appended, FencedWriter, NewRecord, Transaction } from '../log.ts';
 import type { KafkaClient } from './kafka-client.ts';
+import { BrokerError, brokerCodeOf, CODE } from './kafka-errors.ts';
 import { KafkaProducer, type ProducerIdentity, type TopicLimits } from './kafka-producer.ts';
 
 /** The broker aborts a transaction that is open for longer: a dead writer's holds up readers no longer than this. */
@@ -61,9 +62,12 @@ export class KafkaWriter implements FencedWriter {
   }
 
   addPartitions(topic: string, partitions: readonly number[]): Promise<unknown> {
-    return this.#ask(`adding ${topic} to a transaction of ${this.id}`, (broker, transaction) =>
-      broker.addPartitionsToTxn({ ...transaction, topics: [{ topic, partitions }] }),
-    );
+    return this.#ask(`adding ${topic} to a transaction of ${this.id}`, async (broker, transaction) => {
+      for (const partition of partitions) await this.#client.leaderId(topic, partition); // it is there
+      await broker.addPartitionsToTxn({ ...transaction, topics: [{ topic, partitions }] }).catch((error: unknown) => {
+        throw brokerCodeOf(error) === CODE.unknownTopic ? new BrokerError(CODE.notLeader, `topic ${topic}`) : error;
+      });
+    });
   }
 
   async sendOffsets(group: string, topic: string, next: ReadonlyMap<number, number>): Promise<void> {

@@ -96,6 +96,7 @@ export function internalsOf(kafka: Kafka): KafkaInternals {
 }
 
 interface EncoderInternals {
+  writeInt8(value: number): EncoderInternals;
   writeInt16(value: number): EncoderInternals;
   writeInt32(value: number): EncoderInternals;
   writeString(value: string | null): EncoderInternals;
@@ -111,7 +112,7 @@ type ProtocolOf<Options> = { protocol(choice: { version: number }): (options: Op
 
 /** Requests whose responses are read by this project's own code. */
 export const requests = require('kafkajs/src/protocol/requests').requests as {
-  readonly Metadata: ProtocolOf<{ topics: readonly string[] | null; allowAutoTopicCreation: boolean }>;
+  readonly Metadata: ProtocolOf<{ topics: readonly string[]; allowAutoTopicCreation: boolean }>;
   readonly Fetch: ProtocolOf<{
     maxWaitTime: number;
     minBytes: number;

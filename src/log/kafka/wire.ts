@@ -1,4 +1,4 @@
-import { BrokerError, CODE } from './kafka-errors.ts';
+import { BrokerError, brokerCodeOf, CODE, leaderCode } from './kafka-errors.ts';
 import { Encoder, type KafkaBroker, requests } from './kafkajs-internals.ts';
 
 /*
@@ -41,7 +41,7 @@ export function produce(broker: KafkaBroker, target: ProduceTarget, batch: Buffe
       parse: async (payload: Buffer) => {
         const at = 4 + 2 + payload.readInt16BE(4) + 4 + 4;
         const code = payload.readInt16BE(at);
-        if (code !== 0) throw new BrokerError(code, `writing to ${topic}, partition ${partition}`);
+        if (code !== 0) throw new BrokerError(leaderCode(code), `writing to ${topic}, partition ${partition}`);
         return Number(payload.readBigInt64BE(at + 2));
       },
     },
@@ -116,7 +116,7 @@ function readFetchResponse(payload: Buffer, topic: string): FetchedPartition[] {
       const batches = payload.subarray(at, at + bytes);
       at += bytes;
       aborted.sort((a, b) => a.firstOffset - b.firstOffset);
-      partitions.push({ partition, code: partitionCode, lastStable, aborted, batches });
+      partitions.push({ partition, code: leaderCode(partitionCode), lastStable, aborted, batches });
     }
   }
   return partitions;
@@ -132,11 +132,12 @@ export async function listOffset(
   partition: number,
   which: typeof EARLIEST | typeof END,
 ): Promise<number> {
-  const { responses } = await broker.listOffsets({
-    isolationLevel: READ_COMMITTED,
-    topics: [{ topic, partitions: [{ partition, timestamp: String(which) }] }],
+  const where = `the offsets of ${topic}, partition ${partition}`;
+  const topics = [{ topic, partitions: [{ partition, timestamp: String(which) }] }];
+  const { responses } = await broker.listOffsets({ isolationLevel: READ_COMMITTED, topics }).catch((error: unknown) => {
+    throw brokerCodeOf(error) === CODE.unknownTopic ? new BrokerError(CODE.notLeader, where) : error;
   });
   const offset = responses[0]?.partitions[0]?.offset;
-  if (offset === undefined) throw new BrokerError(CODE.unknownTopic, `offsets of ${topic}, partition ${partition}`);
+  if (offset === undefined) throw new BrokerError(CODE.notLeader, where);
   return Number(offset);
 }
