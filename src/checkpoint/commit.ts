@@ -60,6 +60,8 @@ export interface Committer {
   readonly lineage: Lineage;
   /** The commit that the next one continues; null before the first. */
   readonly parent: CommitEntry | null;
+  /** Why this committer makes no more commits; null while it may. */
+  readonly over: RepulsorError | null;
   /** Continue the lineage's commit at `index`: those after it are given up by the next commit. Done by `recover`. */
   continueFrom(index: number): Promise<void>;
   /**
@@ -111,6 +113,9 @@ export async function openCommitter(settings: CommitterSettings): Promise<Commit
     get parent() {
       return recent[0] ?? null;
     },
+    get over() {
+      return over;
+    },
     async continueFrom(index) {
       recent = await ancestors(lineage, index, keep ?? 1);
     },
@@ -122,7 +127,7 @@ export async function openCommitter(settings: CommitterSettings): Promise<Commit
         const started = performance.now();
         const parent = recent[0] ?? null;
         checkContinues(parent, request);
-        const { blobs, bytesWritten } = await putState(store, request.state);
+        const { blobs, bytesWritten } = await putState(store, request.state, writer.epoch);
         const outcome = await writeCommit(writer, topics, settings, request, { blobs, parent, newest });
         if (outcome.made === null) {
           if (outcome.final) over = outcome.error;
@@ -130,7 +135,7 @@ export async function openCommitter(settings: CommitterSettings): Promise<Commit
         }
         newest = outcome.made;
         recent = [newest, ...recent].slice(0, keep ?? 1);
-        if (keep !== null) await removeUnusedBlobs(store, recent, settings.onWarning);
+        if (keep !== null) await removeUnusedBlobs(store, writer.epoch, recent, settings.onWarning);
         const stallSeconds = request.stallSeconds ?? 0;
         return {
           step: request.step,
@@ -176,15 +181,20 @@ function doesNotContinue(what: string): RepulsorError {
   });
 }
 
-/** The blobs that no recent commit names: of older commits, and of attempts that were never committed. */
+/**
+ * Removes the blobs that no recent commit names: of older commits, and of attempts that were never committed. Only those
+ * of this writer and of writers before it. A successor owns each blob that its commits name, so even a writer that was
+ * fenced long ago, and comes to this late, takes nothing from it.
+ */
 async function removeUnusedBlobs(
   store: BlobStore,
+  epoch: number,
   recent: readonly CommitEntry[],
   onWarning?: (error: RepulsorError) => void,
 ): Promise<void> {
   const used = new Set(recent.flatMap(({ commit }) => commit.blobs.map(({ sha256 }) => sha256)));
   try {
-    for (const { sha256 } of await store.list()) if (!used.has(sha256)) await store.remove(sha256);
+    for (const blob of await store.list()) if (blob.owner <= epoch && !used.has(blob.sha256)) await store.remove(blob);
   } catch (error) {
     if (!(error instanceof RepulsorError)) throw error;
     onWarning?.(error); // the commit stands; the next one tries again

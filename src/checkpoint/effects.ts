@@ -2,13 +2,15 @@
  * The outward effects of one commit, in their order. A crash test stops the process at each of them; nothing else may
  * depend on them.
  *
- * Per blob: `write` (once a slice), `fsync`, `rename`, `fsync-folder`. Then one transaction: `begin`, `negatives`, `journal`,
+ * Per blob: `write` (once a slice), `fsync`, `rename`, `fsync-folder`; or, where its bytes are there already, `link` (under
+ * another owner's name) and `fsync-folder`. Then one transaction: `begin`, `negatives`, `journal`,
  * `dead-letters` (each once an append), `commit-record`, `offsets`, `commit`.
  */
 export type EffectName =
   | 'write'
   | 'fsync'
   | 'rename'
+  | 'link'
   | 'fsync-folder'
   | 'begin'
   | 'negatives'

@@ -1,21 +1,22 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { RepulsorError } from '../errors.ts';
 import { type OnEffect, performed } from './effects.ts';
-import type { BlobContent, BlobRef, BlobStore } from './store.ts';
+import type { BlobContent, BlobRef, BlobStore, OwnedBlob } from './store.ts';
 
 const SLICE = 4 * 1024 * 1024;
-const BLOB_NAME = /^[0-9a-f]{64}$/;
+const BLOB_NAME = /^([0-9a-f]{64})-([0-9]{1,16})$/;
 const TEMPORARY_NAME = /^writing-[0-9a-f-]{36}$/;
 /** A file being written changes by the second; one untouched for this long belongs to a writer that died. */
 const LEFTOVER_MS = 60 * 60 * 1000;
 
 /**
- * Blobs as files of one folder, each named by its SHA-256 in hex. A blob appears under its name in one step (rename) and
- * only when its bytes are on the disk; a crash leaves at most a file `writing-...`, which a later opening removes.
+ * Blobs as files of one folder, named SHA256-OWNER. The owners of a blob have hard links to one file where the file system
+ * allows. A blob appears under its name in one step, and only when its bytes are on the disk; a crash leaves at most a file
+ * `writing-...`, which a later opening removes.
  */
 export async function openFolderStore(
   folder: string,
@@ -26,43 +27,72 @@ export async function openFolderStore(
   const { onEffect } = options;
   return {
     where: folder,
-    async put(content) {
+    async put(content, owner) {
       const ref: BlobRef = { sha256: await digest(content), bytes: content.bytes };
-      const path = join(folder, ref.sha256);
+      const path = blobPath(folder, { sha256: ref.sha256, owner });
       return guarded(path, 'write the blob', async () => {
-        if ((await sizeOf(path)) === ref.bytes) {
-          const now = new Date();
-          await utimes(path, now, now); // its age counts from here: whoever removes unused blobs spares it
-          await syncFolder(folder); // a crash may have come between its rename and this
-          return { ref, written: false };
-        }
+        if (await linkWhole(folder, ref, path, onEffect)) return { ref, written: false };
         await writeWhole(folder, path, content, onEffect);
         return { ref, written: true };
       });
     },
     async *get(ref) {
-      const path = join(folder, ref.sha256);
-      const file = await openBlob(path);
+      const copy = (await ownersOf(folder, ref.sha256))[0];
+      if (copy === undefined) throw missing(folder, ref);
+      const path = blobPath(folder, copy);
+      const file = await openBlob(path, () => missing(folder, ref));
       try {
         yield* checkedChunks(file, ref, path);
       } finally {
         await file.close();
       }
     },
-    async list() {
-      const blobs = [];
-      for (const name of await guarded(folder, 'list the folder', () => readdir(folder))) {
-        if (!BLOB_NAME.test(name)) continue;
-        const { size, mtimeMs } = await stat(join(folder, name));
-        blobs.push({ sha256: name, bytes: size, storedAt: mtimeMs });
-      }
-      return blobs;
-    },
-    async remove(sha256) {
-      await guarded(join(folder, sha256), 'remove the blob', () => unlinkIfThere(join(folder, sha256)));
+    list: () => ownedBlobs(folder),
+    async remove(owned) {
+      const path = blobPath(folder, owned);
+      await guarded(path, 'remove the blob', () => unlinkIfThere(path));
     },
   };
 }
+
+const blobPath = (folder: string, { sha256, owner }: OwnedBlob): string => join(folder, `${sha256}-${owner}`);
+
+async function ownedBlobs(folder: string): Promise<OwnedBlob[]> {
+  const names = await guarded(folder, 'list the folder', () => readdir(folder));
+  return names.flatMap((name) => {
+    const match = BLOB_NAME.exec(name);
+    return match === null ? [] : [{ sha256: match[1]!, owner: Number(match[2]) }];
+  });
+}
+
+/** The latest owner first. */
+async function ownersOf(folder: string, sha256: string): Promise<OwnedBlob[]> {
+  const owned = (await ownedBlobs(folder)).filter((blob) => blob.sha256 === sha256);
+  return owned.sort((a, b) => b.owner - a.owner);
+}
+
+/** Whether the blob is there under `path` now, without its bytes having been written. */
+async function linkWhole(folder: string, ref: BlobRef, path: string, onEffect?: OnEffect): Promise<boolean> {
+  for (const copy of await ownersOf(folder, ref.sha256)) {
+    const there = blobPath(folder, copy);
+    if ((await sizeOf(there)) !== ref.bytes) continue;
+    if (there !== path) {
+      try {
+        await performed(onEffect, 'link', () => link(there, path));
+      } catch (error) {
+        if (CANNOT_LINK.has((error as NodeJS.ErrnoException).code ?? '')) continue;
+        throw error;
+      }
+    }
+    // A crash may have come between the name and this, so it is done for a name that was there as well.
+    await performed(onEffect, 'fsync-folder', () => syncFolder(folder));
+    return true;
+  }
+  return false;
+}
+
+/** Gone meanwhile, there meanwhile with another length, or a file system without hard links: then it is written. */
+const CANNOT_LINK = new Set(['ENOENT', 'EEXIST', 'EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']);
 
 /** Hashes in slices, giving way in between: heartbeats and metrics go on while gigabytes are hashed. */
 async function digest(content: BlobContent): Promise<string> {
@@ -106,16 +136,18 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function openBlob(path: string): Promise<FileHandle> {
+async function openBlob(path: string, gone: () => RepulsorError): Promise<FileHandle> {
   try {
     return await open(path, 'r');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw failed(path, 'open the blob', cause);
-    throw new RepulsorError('STATE_MISSING', `the blob ${path} is not there`, {
-      hint: 'Restore it from a backup, or fall back to the commit before.',
-      cause,
-    });
+    throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? gone() : failed(path, 'open the blob', cause);
   }
+}
+
+function missing(folder: string, { sha256 }: BlobRef): RepulsorError {
+  return new RepulsorError('STATE_MISSING', `the blob ${sha256} is not in ${folder}`, {
+    hint: 'Restore it from a backup, or fall back to the commit before.',
+  });
 }
 
 async function* checkedChunks(file: FileHandle, ref: BlobRef, path: string): AsyncGenerator<Uint8Array> {

@@ -11,11 +11,15 @@ export type StateBlobs = Readonly<Record<string, HostTensors>>;
  * Stores each blob of a state, durable when it resolves. A blob's bytes depend on its tensors alone, so what did not
  * change since the last commit has the same address and is not written again.
  */
-export async function putState(store: BlobStore, state: StateBlobs): Promise<{ blobs: Blob[]; bytesWritten: number }> {
+export async function putState(
+  store: BlobStore,
+  state: StateBlobs,
+  owner: number,
+): Promise<{ blobs: Blob[]; bytesWritten: number }> {
   const blobs: Blob[] = [];
   let bytesWritten = 0;
   for (const name of Object.keys(state).sort()) {
-    const { ref, written } = await store.put(encodeSafetensors(state[name]!, { repulsor: name }));
+    const { ref, written } = await store.put(encodeSafetensors(state[name]!, { repulsor: name }), owner);
     blobs.push({ name, ...ref });
     if (written) bytesWritten += ref.bytes;
   }

@@ -12,25 +12,34 @@ export interface BlobContent {
 }
 
 /**
- * Content-addressed blobs: a blob's name is the SHA-256 of its bytes, so it never changes once there, and writing it
- * twice is writing it once. The folder of a run is one (src/checkpoint/folder-store.ts).
+ * Content-addressed blobs: a blob's address is the SHA-256 of its bytes, so it never changes once there, and what is there
+ * is not written again. The folder of a run is one (src/checkpoint/folder-store.ts).
+ *
+ * Every blob has owners: the writers that put it, each by the epoch that the log gave it. `remove` ends one writer's
+ * ownership, and a blob is gone when it has no owner left. So a writer that was fenced while it slept, and wakes to remove
+ * what it takes for unused, cannot take a blob from its successor: it only ever removes up to its own epoch.
  */
 export interface BlobStore {
   /** For messages. */
   readonly where: string;
   /**
-   * Durable when it resolves. `written` is false when the blob was there already.
+   * Makes `owner` an owner of the blob; durable when it resolves. `written` is false when its bytes were there already.
    * @throws RepulsorError STORE_FAILED; what was there before stays as it was
    */
-  put(content: BlobContent): Promise<{ readonly ref: BlobRef; readonly written: boolean }>;
+  put(content: BlobContent, owner: number): Promise<{ readonly ref: BlobRef; readonly written: boolean }>;
   /**
    * The bytes in order; a chunk is valid until the next one is asked for. They can be trusted only once the iteration
    * has ended without an error: the digest is checked there.
    * @throws RepulsorError STATE_MISSING when there is no such blob, STATE_DAMAGED when its length or digest is another
    */
   get(ref: BlobRef): AsyncIterable<Uint8Array>;
-  /** Whole blobs, with the time of their last `put` in milliseconds since the epoch. */
-  list(): Promise<ReadonlyArray<BlobRef & { readonly storedAt: number }>>;
-  /** Does nothing when there is no such blob. */
-  remove(sha256: string): Promise<void>;
+  /** Every ownership of every blob. */
+  list(): Promise<readonly OwnedBlob[]>;
+  /** Does nothing when there is no such ownership. */
+  remove(owned: OwnedBlob): Promise<void>;
+}
+
+export interface OwnedBlob {
+  readonly sha256: string;
+  readonly owner: number;
 }

@@ -4,35 +4,59 @@ import { openCommitter } from '../../src/checkpoint/commit.ts';
 import type { OnEffect } from '../../src/checkpoint/effects.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
+import { RepulsorError } from '../../src/errors.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { progressFrom, SCENARIO, settings, trainAndCommit } from './scenario.ts';
 
 /**
- * A trainer that kills itself, by the signal that no process can catch: `crash-child.ts LOG FOLDER COMMITS MOMENT`.
- * It recovers, makes COMMITS commits, and dies at the MOMENT-th moment (counted from 0 over all effects, before and
- * after each); with a MOMENT of -1 it lives. It writes a line of JSON for what it recovered, for each moment that it
- * reaches and for each commit that it was told of.
+ * A trainer that sends itself a signal: `crash-child.ts JSON`, a ChildTask. It recovers, makes its commits, and at the
+ * chosen moment (counted from 0 over all effects, before and after each) kills itself by the signal that no process can
+ * catch, or stops until it is continued, as a machine does that was asleep. It writes a line of JSON for what it
+ * recovered, for each moment that it reaches, for each commit that it was told of and for the error that ended it.
  */
-const [url, folder, commits, moment] = process.argv.slice(2) as [string, string, string, string];
-const say = (line: object) => writeSync(1, `${JSON.stringify(line)}\n`);
+export interface ChildTask {
+  readonly url: string;
+  readonly folder: string;
+  readonly commits: number;
+  /** -1 for none. */
+  readonly moment: number;
+  readonly signal: 'SIGKILL' | 'SIGSTOP';
+}
+
+export interface ChildLine {
+  readonly recovered?: number;
+  readonly moment?: string;
+  readonly committed?: number;
+  readonly failed?: string;
+  readonly hint?: string;
+}
+
+const task = JSON.parse(process.argv[2]!) as ChildTask;
+const say = (line: ChildLine) => writeSync(1, `${JSON.stringify(line)}\n`);
 
 let reached = 0;
 const onEffect: OnEffect = async (when, effect) => {
-  say({ moment: reached, when, effect });
-  if (reached++ !== Number(moment)) return;
-  process.kill(process.pid, 'SIGKILL');
-  await new Promise(() => undefined); // the signal may take its time; nothing more may happen meanwhile
+  say({ moment: `${when} ${effect}` });
+  if (reached++ !== task.moment) return;
+  process.kill(process.pid, task.signal);
+  if (task.signal === 'SIGKILL') await new Promise(() => undefined); // nothing more may happen until it takes effect
 };
 
-const log = await openLog(url);
-const store = await openFolderStore(join(folder, 'blobs'), { onEffect });
-const committer = await openCommitter(settings(log, store, { onEffect, keepCommits: 2 }));
-const recovered = await recover({ committer });
-say({ recovered: recovered?.commit.step ?? 0 });
-const progress = progressFrom(SCENARIO, recovered);
-for (let i = 0; i < Number(commits); i++) {
-  const report = await trainAndCommit(SCENARIO, committer, progress, 3);
-  say({ committed: report.step });
+const log = await openLog(task.url);
+try {
+  const store = await openFolderStore(join(task.folder, 'blobs'), { onEffect });
+  const committer = await openCommitter(settings(log, store, { onEffect, keepCommits: 2 }));
+  const recovered = await recover({ committer });
+  say({ recovered: recovered?.commit.step ?? 0 });
+  const progress = progressFrom(SCENARIO, recovered);
+  for (let i = 0; i < task.commits; i++) {
+    const report = await trainAndCommit(SCENARIO, committer, progress, 3);
+    say({ committed: report.step });
+  }
+  await committer.close();
+} catch (error) {
+  if (!(error instanceof RepulsorError)) throw error;
+  say({ failed: error.code, hint: error.hint });
+  process.exitCode = error.exitStatus;
 }
-await committer.close();
 await log.close();

@@ -1,5 +1,11 @@
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
+import { readState } from '../../src/checkpoint/restore.ts';
+import { openLog } from '../../src/log/open-log.ts';
+import type { ChildLine, ChildTask } from './crash-child.ts';
+import { expectLogExact, expectWhole, SCENARIO } from './scenario.ts';
 
 const CHILD = fileURLToPath(new URL('crash-child.ts', import.meta.url));
 
@@ -12,27 +18,49 @@ export interface ChildLife {
   readonly committed: number[];
   /** "before write", "after write", ... as far as it came. */
   readonly moments: string[];
+  /** Code of the error that ended it, and its hint. */
+  readonly failed: string | null;
+  readonly hint: string | null;
 }
 
-/**
- * Runs crash-child.ts to its end. `killAfterMs` kills it from outside, at whatever it is doing then; `fileLimit` is the
- * size, in units of 512 bytes, past which the system lets it write no file.
- */
-export async function liveOnce(
-  url: string,
-  folder: string,
-  options: { commits: number; moment: number; killAfterMs?: number; fileLimit?: number },
-): Promise<ChildLife> {
-  const { commits, moment, killAfterMs, fileLimit } = options;
-  const command = [process.execPath, '--import', 'tsx', CHILD, url, folder, `${commits}`, `${moment}`];
+export interface LifeOptions {
+  readonly commits: number;
+  /** Where it kills itself. Default: nowhere. */
+  readonly moment?: number;
+  /** It stops at the moment instead, and is continued once this settles. */
+  readonly whileStopped?: () => Promise<void>;
+  /** Kills it from outside, so long after its first sign of life, at whatever it is doing then. */
+  readonly killAfterMs?: number;
+  /** Size, in units of 512 bytes, past which the system lets it write no file. */
+  readonly fileLimit?: number;
+}
+
+/** Runs crash-child.ts to its end. */
+export async function liveOnce(url: string, folder: string, options: LifeOptions): Promise<ChildLife> {
+  const { commits, moment = -1, killAfterMs, fileLimit, whileStopped } = options;
+  const task: ChildTask = { url, folder, commits, moment, signal: whileStopped === undefined ? 'SIGKILL' : 'SIGSTOP' };
   const limit = fileLimit === undefined ? '' : `ulimit -f ${fileLimit}; `;
+  const command = [process.execPath, '--import', 'tsx', CHILD, JSON.stringify(task)];
   const child = spawn('sh', ['-c', `${limit}exec "$@"`, 'sh', ...command]);
-  let stdout = '';
+  const lines: ChildLine[] = [];
+  let rest = '';
   let stderr = '';
+  let failure: unknown = null;
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    // The wait is counted from the child's first sign of life: its start takes far longer than its commits.
-    if (stdout === '' && killAfterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfterMs);
-    stdout += text;
+    if (rest === '' && lines.length === 0 && killAfterMs !== undefined)
+      setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+    const whole = (rest + text).split('\n');
+    rest = whole.pop()!;
+    for (const line of whole) {
+      lines.push(JSON.parse(line));
+      if (lines.at(-1)!.moment === undefined || whileStopped === undefined) continue;
+      if (lines.filter((l) => l.moment !== undefined).length - 1 !== moment) continue;
+      whileStopped()
+        .catch((error: unknown) => {
+          failure = error;
+        })
+        .finally(() => child.kill('SIGCONT'));
+    }
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
@@ -41,16 +69,36 @@ export async function liveOnce(
     child.on('error', reject);
     child.on('close', (...end) => resolve(end));
   });
-  const lines = stdout
-    .split('\n')
-    .slice(0, -1) // the last line may be torn, and is empty otherwise
-    .map((line) => JSON.parse(line) as { recovered?: number; committed?: number; when?: string; effect?: string });
+  if (failure !== null) throw failure;
   return {
     signal,
     code,
     stderr,
     recovered: lines.find((line) => line.recovered !== undefined)?.recovered ?? null,
     committed: lines.flatMap((line) => line.committed ?? []),
-    moments: lines.flatMap((line) => (line.when === undefined ? [] : `${line.when} ${line.effect}`)),
+    moments: lines.flatMap((line) => line.moment ?? []),
+    failed: lines.find((line) => line.failed !== undefined)?.failed ?? null,
+    hint: lines.find((line) => line.hint !== undefined)?.hint ?? null,
   };
+}
+
+/**
+ * The state as anyone would find it now, and the log, checked whole; its step. Blobs that the commit does not name are
+ * removed unless kept: with them a second attempt at the same commit finds blobs of the first, and has fewer effects.
+ */
+export async function stateNow(url: string, folder: string, { keepOrphans = false } = {}): Promise<number> {
+  const log = await openLog(url);
+  try {
+    const store = await openFolderStore(join(folder, 'blobs'));
+    const state = await readState({ log, store, run: 'scenario' });
+    expectWhole(state, SCENARIO);
+    await expectLogExact(log);
+    if (!keepOrphans) {
+      const named = state.commit.blobs.map(({ sha256 }) => sha256);
+      for (const blob of await store.list()) if (!named.includes(blob.sha256)) await store.remove(blob);
+    }
+    return state.commit.step;
+  } finally {
+    await log.close();
+  }
 }

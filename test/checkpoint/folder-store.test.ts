@@ -26,19 +26,19 @@ async function read(store: BlobStore, ref: { sha256: string; bytes: number }): P
 
 test('a blob lies under the digest of its bytes and comes back', async () => {
   const store = await openFolderStore(folder);
-  const { ref, written } = await store.put(content(Buffer.from('hello '), Buffer.from('there')));
+  const { ref, written } = await store.put(content(Buffer.from('hello '), Buffer.from('there')), 7);
   expect(ref).toEqual({ sha256: sha256(Buffer.from('hello there')), bytes: 11 });
   expect(written).toBe(true);
-  expect(await readFile(join(folder, ref.sha256), 'utf8')).toBe('hello there');
+  expect(await readFile(join(folder, `${ref.sha256}-7`), 'utf8')).toBe('hello there');
   expect((await read(store, ref)).toString()).toBe('hello there');
-  expect(await readdir(folder)).toEqual([ref.sha256]);
+  expect(await readdir(folder)).toEqual([`${ref.sha256}-7`]);
 });
 
 test('a blob of many slices comes back whole, and one without bytes too', async () => {
   const store = await openFolderStore(folder);
   const large = Buffer.alloc(9 * 1024 * 1024 + 3, 'abc');
   for (const bytes of [large, Buffer.alloc(0)]) {
-    const { ref } = await store.put(content(bytes));
+    const { ref } = await store.put(content(bytes), 1);
     expect(sha256(await read(store, ref))).toBe(sha256(bytes));
   }
 });
@@ -48,28 +48,28 @@ test('a blob that is there is not written again', async () => {
   const store = await openFolderStore(folder, {
     onEffect: (moment, effect) => void effects.push(`${moment} ${effect}`),
   });
-  const first = await store.put(content(Buffer.from('x')));
+  const first = await store.put(content(Buffer.from('x')), 1);
   expect(effects.splice(0)).toEqual(
     ['write', 'fsync', 'rename', 'fsync-folder'].flatMap((effect) => [`before ${effect}`, `after ${effect}`]),
   );
-  const inode = (await stat(join(folder, first.ref.sha256))).ino;
-  expect(await store.put(content(Buffer.from('x')))).toEqual({ ref: first.ref, written: false });
-  expect(effects).toEqual([]);
-  expect((await stat(join(folder, first.ref.sha256))).ino).toBe(inode);
+  const inode = (await stat(join(folder, `${first.ref.sha256}-1`))).ino;
+  expect(await store.put(content(Buffer.from('x')), 1)).toEqual({ ref: first.ref, written: false });
+  expect(effects).toEqual(['before fsync-folder', 'after fsync-folder']);
+  expect((await stat(join(folder, `${first.ref.sha256}-1`))).ino).toBe(inode);
 });
 
 test('a blob of another length under its name is replaced', async () => {
   const store = await openFolderStore(folder);
-  const { ref } = await store.put(content(Buffer.from('whole')));
-  await writeFile(join(folder, ref.sha256), 'who');
-  expect(await store.put(content(Buffer.from('whole')))).toEqual({ ref, written: true });
+  const { ref } = await store.put(content(Buffer.from('whole')), 1);
+  await writeFile(join(folder, `${ref.sha256}-1`), 'who');
+  expect(await store.put(content(Buffer.from('whole')), 1)).toEqual({ ref, written: true });
   expect((await read(store, ref)).toString()).toBe('whole');
 });
 
 test('a missing blob is missing; a shorter, longer or changed one is damaged', async () => {
   const store = await openFolderStore(folder);
-  const { ref } = await store.put(content(Buffer.from('whole')));
-  const path = join(folder, ref.sha256);
+  const { ref } = await store.put(content(Buffer.from('whole')), 1);
+  const path = join(folder, `${ref.sha256}-1`);
   for (const [bytes, message] of [
     ['whol', /4 bytes, its commit recorded 5/],
     ['whole!', /6 bytes/],
@@ -85,29 +85,37 @@ test('a missing blob is missing; a shorter, longer or changed one is damaged', a
   await rm(path);
   await expect(read(store, ref)).rejects.toMatchObject({
     code: 'STATE_MISSING',
-    message: expect.stringContaining(path),
+    message: expect.stringContaining(ref.sha256),
   });
 });
 
 test('opening removes what a dead writer left, and nothing else', async () => {
   const store = await openFolderStore(folder);
-  const { ref } = await store.put(content(Buffer.from('x')));
+  const { ref } = await store.put(content(Buffer.from('x')), 1);
   const name = (n: number) => `writing-0000000${n}-0000-4000-8000-000000000000`;
   const old = new Date(Date.now() - 2 * 60 * 60 * 1000);
   for (const file of [name(1), name(2), 'notes.txt']) await writeFile(join(folder, file), 'half');
-  for (const file of [name(1), 'notes.txt', ref.sha256]) await utimes(join(folder, file), old, old);
+  for (const file of [name(1), 'notes.txt', `${ref.sha256}-1`]) await utimes(join(folder, file), old, old);
   await openFolderStore(folder);
-  expect((await readdir(folder)).sort()).toEqual([ref.sha256, 'notes.txt', name(2)].sort());
+  expect((await readdir(folder)).sort()).toEqual([`${ref.sha256}-1`, 'notes.txt', name(2)].sort());
 });
 
-test('listing names whole blobs only, and a removed one is gone', async () => {
-  const store = await openFolderStore(folder);
-  const { ref } = await store.put(content(Buffer.from('x')));
+test('a blob has an owner for each writer that put it, and is gone with the last of them', async () => {
+  const effects: string[] = [];
+  const store = await openFolderStore(folder, { onEffect: (_, effect) => void effects.push(effect) });
+  const { ref } = await store.put(content(Buffer.from('x')), 1);
+  effects.length = 0;
+  expect(await store.put(content(Buffer.from('x')), 2)).toEqual({ ref, written: false });
+  expect([...new Set(effects)]).toEqual(['link', 'fsync-folder']);
   await writeFile(join(folder, 'notes.txt'), '');
-  expect(await store.list()).toEqual([{ ...ref, storedAt: expect.any(Number) }]);
-  await store.remove(ref.sha256);
-  await store.remove(ref.sha256);
+  const owned = (owner: number) => ({ sha256: ref.sha256, owner });
+  expect(new Set(await store.list())).toEqual(new Set([owned(1), owned(2)]));
+  await store.remove(owned(1));
+  await store.remove(owned(1));
+  expect((await read(store, ref)).toString()).toBe('x');
+  await store.remove(owned(2));
   expect(await store.list()).toEqual([]);
+  await expect(read(store, ref)).rejects.toMatchObject({ code: 'STATE_MISSING' });
 });
 
 test('a failed write leaves nothing behind, and says what to do', async () => {
@@ -117,7 +125,7 @@ test('a failed write leaves nothing behind, and says what to do', async () => {
         throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
     },
   });
-  await expect(store.put(content(Buffer.from('x')))).rejects.toMatchObject({
+  await expect(store.put(content(Buffer.from('x')), 1)).rejects.toMatchObject({
     code: 'STORE_FAILED',
     hint: expect.stringContaining('full'),
   });
