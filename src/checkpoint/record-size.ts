@@ -1,10 +1,11 @@
 import type { Negatives } from '../codec/records.ts';
 
-/** Kafka refuses a batch over 1 MiB by default (message.max.bytes), and all records of one append are one batch. */
-const APPEND_BYTES = 768 * 1024;
+/** Kafka takes records of up to 1 MiB by default (max.message.bytes). */
+const RECORD_BYTES = 512 * 1024;
+const APPEND_BYTES = 1024 * 1024;
 
 /** Splits a step's rows over several records where one would be too large; their rows follow each other. */
-export function splitNegatives(record: Negatives, mostBytes = APPEND_BYTES / 2): Negatives[] {
+export function splitNegatives(record: Negatives, mostBytes = RECORD_BYTES): Negatives[] {
   const { step, rows, dim, keys, labels } = record;
   const perRecord = Math.max(1, Math.floor(mostBytes / Math.max(1, dim * 4)));
   if (rows <= perRecord) return [record];
@@ -22,7 +23,7 @@ export function splitNegatives(record: Negatives, mostBytes = APPEND_BYTES / 2):
   return parts;
 }
 
-/** Groups values, in order, so that each group fits one append. */
+/** Groups values, in order, into appends of about a mebibyte: many steps' records are never held encoded at once. */
 export function* inAppends(values: Iterable<Uint8Array>, mostBytes = APPEND_BYTES): Generator<Uint8Array[]> {
   let group: Uint8Array[] = [];
   let bytes = 0;
