@@ -28,8 +28,23 @@ async function use(backend: 'wasm' | 'cpu'): Promise<void> {
 export async function openWasmEngine(): Promise<Engine> {
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
   wasm.setWasmPaths(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + sep);
-  await use('wasm');
+  await withoutNewListeners(() => use('wasm'));
   return engine('wasm', `tfjs-wasm ${version('tfjs-backend-wasm')}`);
+}
+
+/**
+ * tfjs's WebAssembly module, made by Emscripten, takes hold of the process's uncaught errors and throws them again:
+ * Node then prints the module's one line of 90 KB in front of every message, and other handlers lose them.
+ */
+async function withoutNewListeners(work: () => Promise<void>): Promise<void> {
+  const events = ['uncaughtException', 'unhandledRejection'] as const;
+  const before = events.map((event) => new Set<unknown>(process.listeners(event as 'uncaughtException')));
+  await work();
+  for (const [i, event] of events.entries()) {
+    for (const listener of process.listeners(event as 'uncaughtException')) {
+      if (!before[i]!.has(listener)) process.off(event, listener);
+    }
+  }
 }
 
 /** Plain JavaScript op by op: slow, needs nothing, and the reference the other engines are tested against. */
