@@ -83,18 +83,21 @@ export class SegmentReader {
   async blockAt(position: number, extent: Extent, verify = false): Promise<Block | null> {
     const block = await this.#headerAt(position, extent);
     if (block === null) return null;
+    if (extent.acks && !(await this.#ackCheck(block))) {
+      if (extent.limit !== null) throw damaged(this.path, block.end, 'the ack of a block does not check');
+      return (await this.#unacknowledged(block)) ? block : null;
+    }
     if (verify && !(await this.#recordsCheck(block))) {
       throw damaged(this.path, position, 'a record of the block there does not check');
     }
-    if (!extent.acks) return block;
-    const { seed } = this.header;
-    const expected = encodeAck(position, seed);
-    if ((await this.#read(block.end, ACK)).equals(expected)) return block;
+    return block;
+  }
+
+  async #ackCheck(block: Block): Promise<boolean> {
+    const expected = encodeAck(block.position, this.header.seed);
+    if ((await this.#read(block.end, ACK)).equals(expected)) return true;
     this.#forget();
-    const found = await this.#read(block.end, ACK);
-    if (found.equals(expected)) return block;
-    if (extent.limit !== null) throw damaged(this.path, block.end, 'the ack of a block does not check');
-    return (await this.#unacknowledged(block, Buffer.from(found), expected)) ? block : null;
+    return (await this.#read(block.end, ACK)).equals(expected);
   }
 
   async #headerAt(position: number, { limit, acks }: Extent): Promise<Block | null> {
@@ -112,12 +115,15 @@ export class SegmentReader {
   }
 
   /** Whether a block without an ack counts: only if it is intact, and then it is made durable first. */
-  async #unacknowledged(block: Block, found: Buffer, expected: Buffer): Promise<boolean> {
+  async #unacknowledged(block: Block): Promise<boolean> {
     if ((await this.size()) < block.end) return false;
     if (!(await this.#recordsCheck(block))) {
       await this.#demandNoAckBehind(block.position);
       return false;
     }
+    this.#forget(); // records were read after the ack was looked for: look again
+    const expected = encodeAck(block.position, this.header.seed);
+    const found = Buffer.from(await this.#read(block.end, ACK));
     const torn = expected.subarray(0, found.byteLength).equals(found) || found.every((byte) => byte === 0);
     if (!torn) throw damaged(this.path, block.end, 'the ack of a block does not check');
     await this.#handle.datasync();
