@@ -6,6 +6,7 @@ import { afterAll } from 'vitest';
 import type { Log, LogRecord, NewRecord } from '../../src/log/log.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { kafkaForTests } from './kafka-broker.ts';
+import { bytes, textOf } from './text.ts';
 
 /** One implementation of the log, as the contract suite uses it. */
 export interface LogUnderTest {
@@ -76,9 +77,7 @@ let topics = 0;
 /** A name that no other test, and no other run against the same broker, has used. */
 export const newName = (what: string): string => `${what}-${process.pid}-${Date.now().toString(36)}-${topics++}`;
 
-export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-export const textOf = (value: Uint8Array | null): string | null =>
-  value === null ? null : new TextDecoder().decode(value);
+export { bytes, textOf };
 export const values = (...texts: string[]): NewRecord[] => texts.map((text) => ({ value: bytes(text) }));
 
 export async function collect(

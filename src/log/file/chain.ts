@@ -30,7 +30,7 @@ import type { ProcessIdentity } from './process-identity.ts';
  *    and believes that one. Merged files are equal whoever makes them, and are never removed.
  */
 
-const GROUP = 1024;
+const DEFAULT_GROUP = 1024;
 const SLOT_DIGITS = 16;
 
 /** A run of committed records: offsets base .. base + count - 1, in bytes start .. end of a segment. */
@@ -76,9 +76,12 @@ export type Entry = Claim | Commit;
 /** Reads and extends the chain in `folder`. It holds no state: the reader counts the slots. */
 export class Chain {
   readonly folder: string;
+  /** Slots merged into one file. All processes of a log must have the same. */
+  readonly #group: number;
 
-  constructor(folder: string) {
+  constructor(folder: string, group = DEFAULT_GROUP) {
     this.folder = folder;
+    this.#group = group;
   }
 
   async create(): Promise<void> {
@@ -90,7 +93,7 @@ export class Chain {
     const entries: Entry[] = [];
     for (;;) {
       const next = slot + entries.length;
-      const group = next - (next % GROUP);
+      const group = next - (next % this.#group);
       const merged = next === group ? await this.#readMerged(group) : null;
       if (merged !== null) {
         entries.push(...merged);
@@ -121,7 +124,7 @@ export class Chain {
   async put(slot: number, entry: Entry): Promise<boolean> {
     const line = encodeLine(entry);
     if (!(await createExclusively(this.#entryPath(slot), line))) return false;
-    const group = slot - (slot % GROUP);
+    const group = slot - (slot % this.#group);
     const merged = await this.#readText(this.#mergedPath(group));
     if (merged === null || lineOf(merged, slot - group) === line.toString()) return true;
     await unlink(this.#entryPath(slot));
@@ -130,8 +133,8 @@ export class Chain {
 
   /** Merges the group that ends before `slot`, when one does. */
   async merge(slot: number): Promise<void> {
-    const group = slot - GROUP;
-    if (slot === 0 || slot % GROUP !== 0 || (await this.#readText(this.#mergedPath(group))) !== null) return;
+    const group = slot - this.#group;
+    if (slot === 0 || slot % this.#group !== 0 || (await this.#readText(this.#mergedPath(group))) !== null) return;
     const lines: Buffer[] = [];
     for (let at = group; at < slot; at++) lines.push(await readFile(this.#entryPath(at)));
     await createExclusively(this.#mergedPath(group), Buffer.concat(lines));
@@ -139,7 +142,7 @@ export class Chain {
   }
 
   #readMerged(group: number): Promise<Entry[] | null> {
-    return this.#readLines(this.#mergedPath(group), GROUP);
+    return this.#readLines(this.#mergedPath(group), this.#group);
   }
 
   async #readLines(path: string, count: number): Promise<Entry[] | null> {
