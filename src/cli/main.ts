@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { EXIT } from '../errors.ts';
+import { EXIT, RepulsorError } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import { tellError } from './console.ts';
 import { addDoctor } from './doctor.ts';
@@ -29,6 +29,12 @@ for (const command of program.commands) command.copyInheritedSettings(program);
 try {
   await program.parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
-  else process.exitCode = tellError(error, process.argv.includes('--json'));
+  const json = process.argv.includes('--json');
+  if (!(error instanceof CommanderError)) process.exitCode = tellError(error, json);
+  else {
+    // Commander has told people by now.
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (json && error.exitCode !== 0)
+      tellError(new RepulsorError('USAGE', error.message, { hint: 'repulsor --help shows what can be asked' }), json);
+  }
 }

@@ -43,7 +43,9 @@ export function addSample(program: Command): void {
         const { ema } = await getState(store, newest.commit.blobs, ['ema']);
         const parameters = flatten(ema, '', trainLayout(pipeline), 'the blob ema');
         const out = options.out ?? join(folder, `samples-${newest.commit.step}.png`);
-        const drawn = await drawGrid(engine, pipeline, parameters, out, options, (done) =>
+        // A pipeline that draws none at its end says 0.
+        const perLabel = options.perLabel ?? Math.max(1, pipeline.sampling.perLabel);
+        const drawn = await drawGrid(engine, pipeline, parameters, out, { ...options, perLabel }, (done) =>
           console.note(`sampling: ${Math.round(100 * done)}%`),
         );
         engine.dispose();

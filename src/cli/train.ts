@@ -3,12 +3,14 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openFolderStore } from '../checkpoint/folder-store.ts';
 import { createRunFolder, findRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
+import { runTopics } from '../checkpoint/run-id.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineName } from '../engine/engine.ts';
 import { EXIT, RepulsorError } from '../errors.ts';
 import { digits } from '../ingest/digits.ts';
 import { ingest } from '../ingest/ingest.ts';
 import type { Log } from '../log/log.ts';
+import { parseLogUrl } from '../log/log-url.ts';
 import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { createProgress } from '../metrics/progress.ts';
@@ -157,7 +159,7 @@ async function run(pipeline: Pipeline, options: TrainOptions, console: Console):
       progress.end();
       const interrupted = result.ended === 'interrupted';
       const grid =
-        interrupted || pipeline.sampling.perLabel === 0
+        interrupted || !isDrawn(pipeline)
           ? null
           : await drawSamples(engine, pipeline, result.ema, join(folder, `samples-${result.step}.png`), console);
       console.result(
@@ -223,17 +225,34 @@ async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promis
 /** The run folder; a new one gets an id that no other run of the log has. */
 async function openOrCreateRun(folder: string, log: Log, pipeline: Pipeline): Promise<RunFolder> {
   const there = await findRunFolder(folder);
+  const lives = anywhere(log.url);
   if (there === null)
     return createRunFolder(folder, {
       run: `${pipeline.name}-${randomBytes(4).toString('hex')}`,
-      log: log.url,
+      log: lives,
       pipeline: pipeline.name,
       created: new Date().toISOString(),
     });
-  if (there.log === log.url) return there;
-  throw new RepulsorError('STATE_MISMATCH', `the run in ${folder} lives in ${there.log}, not in ${log.url}`, {
-    hint: `give --log ${there.log}, or begin a new run with --run`,
-  });
+  // A log may move, or be reached through other brokers: where the run's commits are, there it lives.
+  if (there.log === lives || (await log.topics()).includes(runTopics(there.run).commits)) return there;
+  throw new RepulsorError(
+    'STATE_MISMATCH',
+    `the run in ${folder} lives in ${there.log}; ${lives} has no commit of it`,
+    {
+      hint: `give --log ${there.log}, or begin a new run with --run`,
+    },
+  );
+}
+
+/** The log's URL, so that it names the same log whatever folder a command is started in. */
+function anywhere(url: string): string {
+  const address = parseLogUrl(url);
+  return address.kind === 'file' ? `file:${address.folder}` : address.url;
+}
+
+/** Latents are no picture without their decoder. */
+function isDrawn({ sampling, model }: Pipeline): boolean {
+  return sampling.perLabel > 0 && [1, 3].includes(model.input[2]);
 }
 
 async function drawSamples(

@@ -44,7 +44,7 @@ export function gridRaster(
   return { width, height, channels: c, data };
 }
 
-/** Writes the grid as a PNG, each pixel a square. */
+/** Writes the grid as a PNG, each pixel a square. @throws RepulsorError STORE_FAILED */
 export async function writeGrid(file: string, images: Float32Array, settings: GridSettings): Promise<void> {
   const { width, height, channels, data } = gridRaster(images, settings);
   const zoom = settings.zoom ?? Math.max(1, Math.round(64 / settings.shape[0]));
@@ -53,5 +53,10 @@ export async function writeGrid(file: string, images: Float32Array, settings: Gr
     .toColourspace(channels === 1 ? 'b-w' : 'srgb')
     .png()
     .toBuffer();
-  await writeFile(file, png);
+  await writeFile(file, png).catch((cause: Error) => {
+    throw new RepulsorError('STORE_FAILED', `the picture ${file} cannot be written: ${cause.message}`, {
+      hint: 'name a file in a folder that is there and may be written to',
+      cause,
+    });
+  });
 }

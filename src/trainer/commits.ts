@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Committer } from '../checkpoint/commit.ts';
+import { encode } from '../codec/single-object.ts';
 import type { Program } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { queueDigest } from '../memory-bank/changelog.ts';
 import type { ParameterLayout } from '../model/parameters.ts';
+import { asDeadLetter } from '../operators/dead-letter.ts';
 import type { StreamPosition } from '../operators/position.ts';
 import type { Input } from './input.ts';
 import type { CommitReport } from './report.ts';
@@ -12,8 +15,11 @@ import type { Uncommitted } from './uncommitted.ts';
 /** Commits that may fail in a row for want of a disk or a broker before the run gives up. */
 const MOST_FAILURES = 3;
 
+/** Milliseconds before the second and the third attempt at the last commit, which no step follows. */
+const LAST_RETRIES = [1_000, 3_000];
+
 /** Bad records are held until a commit has them: so many bytes of them make one due. */
-const MOST_DEAD_LETTER_BYTES = 8 * 2 ** 20;
+const MOST_REJECTED_BYTES = 8 * 2 ** 20;
 
 export interface CommitsSettings {
   readonly everySteps: number;
@@ -40,7 +46,10 @@ export class Commits {
   readonly #settings: CommitsSettings;
   readonly #onCommit: (report: CommitReport) => void;
   readonly #onFailure: (error: RepulsorError) => void;
+  /** Committed. */
   #step: number;
+  /** Of the last commit begun, whatever became of it. */
+  #attempted: number;
   #time = performance.now();
   #running: Promise<void> | null = null;
   #failures = 0;
@@ -67,37 +76,78 @@ export class Commits {
     this.#input = wiring.input;
     this.#settings = wiring.settings;
     this.#step = wiring.step;
+    this.#attempted = wiring.step;
     this.#onCommit = wiring.onCommit;
     this.#onFailure = wiring.onFailure;
   }
 
   /** Starts a commit if one is due and none is under way. @throws what stopped an earlier one for good. */
-  async afterStep(standing: Standing): Promise<boolean> {
+  async afterStep(standing: Standing): Promise<void> {
     this.#throwFailure();
-    const { everySteps, everySeconds } = this.#settings;
-    const due =
-      standing.step - this.#step >= everySteps ||
-      performance.now() - this.#time >= everySeconds * 1000 ||
-      this.#input.deadLetterBytes > MOST_DEAD_LETTER_BYTES;
-    if (!due || this.#running !== null) return false;
-    await this.#begin(standing);
-    return true;
+    await this.#beginIfDue(standing);
+  }
+
+  /**
+   * Waits for the next batch, and makes the commit that falls due meanwhile: a topic may be silent for hours. No step may
+   * run until it resolves. @throws what `waiting` rejects with, and what stops a commit for good
+   */
+  async during<T>(waiting: Promise<T>, standing: Standing | null): Promise<T> {
+    const arrived = waiting.then(
+      () => true,
+      () => true,
+    );
+    for (;;) {
+      const occasions: Promise<boolean>[] = [arrived];
+      let timer: NodeJS.Timeout | undefined;
+      if (this.#running !== null) occasions.push(this.#running.then(() => false));
+      else if (standing !== null && this.#hasNews(standing)) {
+        const due = Math.max(0, this.#time + this.#settings.everySeconds * 1000 - performance.now());
+        occasions.push(
+          new Promise((resolve) => {
+            timer = setTimeout(resolve, due, false);
+          }),
+        );
+      }
+      const ready = await Promise.race(occasions);
+      clearTimeout(timer);
+      if (ready) return waiting;
+      this.#throwFailure();
+      if (standing !== null) await this.#beginIfDue(standing);
+    }
   }
 
   /** Commits what is left, and waits for it. Does nothing when all is committed. @throws what stops it. */
   async finish(standing: Standing): Promise<void> {
-    await this.#running;
-    this.#throwFailure();
-    while (this.#step < standing.step) {
-      await this.#begin(standing);
+    for (;;) {
       await this.#running;
       this.#throwFailure();
+      if (!this.#hasNews(standing)) return;
+      if (this.#failures > 0) await sleep(LAST_RETRIES[this.#failures - 1]);
+      await this.#begin(standing);
     }
   }
 
   /** Waits for a commit under way, whatever becomes of it. */
   async settle(): Promise<void> {
     await this.#running;
+  }
+
+  #hasNews({ step, position }: Standing): boolean {
+    return step > this.#step || this.#input.rejectionsBefore(position).length > 0;
+  }
+
+  /** A commit that failed is due again when a new one would be: what failed it has that long to pass. */
+  async #beginIfDue(standing: Standing): Promise<void> {
+    if (this.#running !== null || !this.#hasNews(standing)) return;
+    const due =
+      standing.step - this.#attempted >= this.#settings.everySteps ||
+      performance.now() - this.#time >= this.#settings.everySeconds * 1000 ||
+      (this.#failures === 0 && this.#rejectedBytes(standing) > MOST_REJECTED_BYTES);
+    if (due) await this.#begin(standing);
+  }
+
+  #rejectedBytes({ position }: Standing): number {
+    return this.#input.rejectionsBefore(position).reduce((sum, { bytes }) => sum + bytes.length, 0);
   }
 
   #throwFailure(): void {
@@ -115,10 +165,13 @@ export class Commits {
       journal: [...journal],
       negatives: [...negatives],
       queue: queue && { capacity: queue.capacity, dim: queue.dim, count: queue.count, digest: queueDigest(queue) },
-      deadLetters: this.#input.deadLettersBefore(position),
+      deadLetters: this.#input
+        .rejectionsBefore(position)
+        .map((rejection) => encode('dead-letter', asDeadLetter(rejection, Date.now()))),
       stallSeconds: (performance.now() - begun) / 1000,
     };
     this.#time = performance.now();
+    this.#attempted = step;
     this.#running = this.#committer
       .commit(request)
       .then(
@@ -136,10 +189,12 @@ export class Commits {
       });
   }
 
-  /** What may pass (a full disk, a broker that restarts) is tried again at the next occasion, with what came since. */
+  /** What may pass (a full disk, a broker that restarts) is tried again, with what came since. */
   #failed(error: unknown): void {
     const mayPass =
-      error instanceof RepulsorError && ['STORE_FAILED', 'LOG_FAILED', 'LOG_UNREACHABLE'].includes(error.code);
+      error instanceof RepulsorError &&
+      ['STORE_FAILED', 'LOG_FAILED', 'LOG_UNREACHABLE'].includes(error.code) &&
+      this.#committer.over === null;
     if (!mayPass || ++this.#failures >= MOST_FAILURES) this.#failure = error;
     if (error instanceof RepulsorError) this.#onFailure(error);
   }

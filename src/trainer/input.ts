@@ -1,8 +1,7 @@
-import { encode } from '../codec/single-object.ts';
+import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Batch } from '../operators/batch.ts';
-import { openBatches } from '../operators/batches.ts';
-import { asDeadLetter } from '../operators/dead-letter.ts';
+import { openBatches, type StreamStats } from '../operators/batches.ts';
 import type { StreamPosition } from '../operators/position.ts';
 import type { Rejection } from '../operators/sample.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -17,12 +16,15 @@ const LAG_EVERY = 5_000;
 export interface Input {
   /** The next batch; null when the topic has ended or the signal aborts. */
   next(signal: AbortSignal): Promise<Batch | null>;
-  /** Encoded dead letters of records read into windows up to `position`: what a commit there must hold. */
-  deadLettersBefore(position: StreamPosition | null): Uint8Array[];
-  /** Bytes of all dead letters held. */
-  readonly deadLetterBytes: number;
-  /** Forgets them: a commit at `position` holds them. */
+  /** What could not be used of the records read into windows up to `position`: a commit there must hold it. */
+  rejectionsBefore(position: StreamPosition): Rejection[];
+  /** Forgets it: a commit at `position` holds it. */
   committed(position: StreamPosition): void;
+  /**
+   * Where the read stands when `next` has found the topic's end: past all of it. Samples left over, too few for a batch,
+   * are given up. @throws RepulsorError TOPIC_MISSING when not one batch came of the whole topic (`position` is null)
+   */
+  ended(position: StreamPosition | null): StreamPosition;
   close(): Promise<void>;
 }
 
@@ -34,15 +36,17 @@ export function openInput(
   observer: TrainObserver,
 ): Input {
   const { source, operators, model } = pipeline;
-  let letters: Rejection[] = [];
+  const epochs = source.follow ? null : (source.epochs ?? Number.POSITIVE_INFINITY);
+  let rejections: Rejection[] = [];
   let before = { used: 0, tombstone: 0, rejected: 0 };
   let standing = position;
   let eventTime: number | null = null;
+  let closed = false;
 
   const batches = openBatches(log, {
     topic: source.topic,
     position,
-    epochs: source.follow ? null : (source.epochs ?? Number.POSITIVE_INFINITY),
+    epochs,
     from: source.from,
     seed: pipeline.seed,
     shape: model.input,
@@ -53,10 +57,10 @@ export function openInput(
     size: operators.batch,
     depth: operators.prefetch,
     badRecords: { share: operators.badRecords, over: BAD_RECORDS_OVER },
-    deadLetters: (rejections) => {
+    deadLetters: (found) => {
       // Later epochs meet the same records again: one letter each is enough.
-      letters.push(...rejections.filter((rejection) => rejection.epoch === 0));
-      for (const { reason } of rejections) observer.onDeadLetter?.(reason);
+      rejections.push(...found.filter(({ epoch }) => epoch === 0));
+      for (const { reason } of found) observer.onDeadLetter?.(reason);
     },
   });
 
@@ -76,7 +80,9 @@ export function openInput(
     }
   };
   const timer = setInterval(() => {
-    tellLag().catch((error: Error) => observer.onWarning?.(`the lag could not be read: ${error.message}`));
+    tellLag().catch((error: Error) => {
+      if (!closed) observer.onWarning?.(`the lag could not be read: ${error.message}`);
+    });
   }, LAG_EVERY);
   timer.unref();
 
@@ -89,17 +95,19 @@ export function openInput(
       eventTime = batch.eventTimes[batch.size - 1];
       return batch;
     },
-    deadLettersBefore: (at) =>
-      letters
-        .filter((letter) => isBefore(letter, at))
-        .map((letter) => encode('dead-letter', asDeadLetter(letter, Date.now()))),
-    get deadLetterBytes() {
-      return letters.reduce((sum, { bytes }) => sum + bytes.length, 0);
-    },
+    rejectionsBefore: (at) => rejections.filter((rejection) => isBefore(rejection, at)),
     committed: (at) => {
-      letters = letters.filter((letter) => !isBefore(letter, at));
+      rejections = rejections.filter((rejection) => !isBefore(rejection, at));
+    },
+    ended(at) {
+      if (at === null) throw tooFew(pipeline, batches.stats);
+      const { bounds } = at;
+      if (bounds === null) return at;
+      const next = bounds.map(({ topic, partition, end }) => ({ topic, partition, offset: end }));
+      return { ...at, epoch: epochs ?? at.epoch, next, turn: 0, window: null };
     },
     async close() {
+      closed = true;
       clearInterval(timer);
       await batches.close();
     },
@@ -107,11 +115,19 @@ export function openInput(
 }
 
 /** Read into a window at or before the position: a run resumed there does not judge the record again. */
-function isBefore(letter: Rejection, position: StreamPosition | null): boolean {
-  if (position === null) return false;
-  if (letter.epoch < position.epoch) return true;
-  const next = position.next.find(({ topic, partition }) => topic === letter.topic && partition === letter.partition);
-  return next !== undefined && letter.offset < next.offset;
+function isBefore({ epoch, topic, partition, offset }: Rejection, position: StreamPosition): boolean {
+  if (epoch < position.epoch) return true;
+  const next = position.next.find((entry) => entry.topic === topic && entry.partition === partition);
+  return next !== undefined && offset < next.offset;
+}
+
+function tooFew({ source, operators }: Pipeline, { leftover, records }: StreamStats): RepulsorError {
+  const bad = records.rejected === 0 ? '' : `; ${records.rejected} records could not be used`;
+  return new RepulsorError(
+    'TOPIC_MISSING',
+    `the topic ${source.topic} gave ${leftover} samples in all, too few for one batch of ${operators.batch}${bad}`,
+    { hint: 'write more images into it (repulsor ingest), or lower operators.batch' },
+  );
 }
 
 /** The value, or null as soon as the signal aborts: a followed topic may stay silent for ever. */

@@ -1,7 +1,8 @@
 import { type Committer, openCommitter } from '../checkpoint/commit.ts';
+import { differingSettings } from '../checkpoint/config-difference.ts';
 import { ZERO_DIGEST } from '../checkpoint/digest.ts';
 import type { OnEffect } from '../checkpoint/effects.ts';
-import { recover } from '../checkpoint/recover.ts';
+import { FREE_SETTINGS, recover } from '../checkpoint/recover.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
 import type { Commit } from '../codec/records.ts';
 import type { Engine, HostTensor, Program } from '../engine/engine.ts';
@@ -20,6 +21,16 @@ import { stepReport } from './step-report.ts';
 import { initialState, keyDim, trainLayout } from './train-state.ts';
 import { stepInputs, trainStep } from './train-step.ts';
 import { Uncommitted } from './uncommitted.ts';
+
+/** Settings that a run may go on with changed, and says so: they fit any state. */
+const TUNABLE_SETTINGS = [
+  'optimizer',
+  'losses.labelDropout',
+  'losses.repulsion.lambda',
+  'losses.repulsion.form',
+  'losses.repulsion.start',
+  'losses.repulsion.ramp',
+];
 
 /** Who wants to know. Called between steps: it must be quick. */
 export interface TrainObserver {
@@ -79,7 +90,8 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     store,
     run,
     seed: pipeline.seed,
-    config: pipeline,
+    // The log's URL may hold a password; what it goes by does not.
+    config: { ...pipeline, log: log.url },
     engine: `${engine.name} ${engine.version}, ${engine.device}, ${engine.threads} threads, Node ${process.versions.node}`,
     group: `repulsor-${run}`,
     onWarning: (error) => observer.onWarning?.(error.message),
@@ -93,9 +105,11 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
 
   async function trainOn(committer: Committer, { fallback = false }: TrainSettings): Promise<TrainResult> {
     const layout = trainLayout(pipeline);
-    const recovered = await recover({ committer, inputs: log, fallback });
+    const freeSettings = [...FREE_SETTINGS, ...TUNABLE_SETTINGS];
+    const recovered = await recover({ committer, inputs: log, fallback, freeSettings });
     for (const { generation, error } of recovered?.skipped ?? [])
       observer.onWarning?.(`commit ${generation} is not whole and is given up: ${error.message}`);
+    if (recovered !== null) tellChanges(recovered.commit, committer.settings.config, observer);
     const initial = initialState(pipeline);
     const capacity = pipeline.losses.repulsion?.queue ?? 0;
     const queue = recovered?.queue ?? (capacity > 0 ? emptyHistory(capacity, keyDim(pipeline)) : null);
@@ -127,7 +141,8 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         onFailure: (error) => observer.onCommitFailure?.(error),
       });
       try {
-        return await steps(program, input, commits, uncommitted, recovered?.commit.step ?? 0);
+        const from = { step: recovered?.commit.step ?? 0, position: recovered?.position ?? null };
+        return await steps(program, input, commits, uncommitted, from);
       } finally {
         await commits.settle();
       }
@@ -142,11 +157,10 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     input: Input,
     commits: Commits,
     uncommitted: Uncommitted,
-    from: number,
+    from: { readonly step: number; readonly position: StreamPosition | null },
   ): Promise<TrainResult> {
-    let step = from;
+    let { step, position } = from;
     let report: StepReport | null = null;
-    let position: StreamPosition | null = null;
     let ended: TrainResult['ended'] = 'steps';
     let samplesHere = 0;
     let begun: number | null = null;
@@ -156,9 +170,10 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         break;
       }
       const asked = performance.now();
-      const batch = await input.next(signal);
+      const batch = await commits.during(input.next(signal), position && { step, position });
       if (batch === null) {
         ended = signal.aborted ? 'interrupted' : 'topic';
+        if (ended === 'topic') position = input.ended(position);
         break;
       }
       const got = performance.now();
@@ -176,7 +191,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         },
         Math.min((uncommitted.queue?.count ?? 0) + batch.size, uncommitted.queue?.capacity ?? 0),
       );
-      if (!Number.isFinite(report.terms['total'])) throw diverged(step, report);
+      if (!allFinite(report)) throw diverged(step, report);
       uncommitted.add({
         step,
         samples: batch.ids,
@@ -197,7 +212,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     return {
       ended,
       step,
-      stepsHere: step - from,
+      stepsHere: step - from.step,
       samplesHere,
       samplesPerSecond: samplesHere > firstBatch ? (samplesHere - firstBatch) / seconds : null,
       report,
@@ -222,9 +237,20 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
   }
 }
 
-function diverged(step: number, report: StepReport): RepulsorError {
-  const terms = Object.entries(report.terms).map(([name, value]) => `${name} ${value}`);
-  return new RepulsorError('DIVERGED', `the loss of step ${step} is not a finite number (${terms.join(', ')})`, {
+function tellChanges({ config, step }: Commit, wanted: unknown, observer: TrainObserver): void {
+  for (const { path, committed, wanted: now } of differingSettings(JSON.parse(config), wanted, FREE_SETTINGS))
+    observer.onWarning?.(`from step ${step} on, ${path} is ${now}; it was ${committed}`);
+}
+
+/** Weights that are no numbers must never be committed: a finite loss may come with a gradient that is not. */
+function allFinite({ terms, gradientNorm, parameterNorm }: StepReport): boolean {
+  return [terms['total'], gradientNorm, parameterNorm].every(Number.isFinite);
+}
+
+function diverged(step: number, { terms, gradientNorm, parameterNorm }: StepReport): RepulsorError {
+  const values = Object.entries({ ...terms, 'gradient norm': gradientNorm, 'parameter norm': parameterNorm });
+  const list = values.map(([name, value]) => `${name} ${value}`).join(', ');
+  return new RepulsorError('DIVERGED', `step ${step} came to numbers that are not finite: ${list}`, {
     hint: 'the last commit stands; go on from it with a lower optimizer.learningRate or a limit in optimizer.clip',
   });
 }
