@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Observable } from 'rxjs';
 import { RepulsorError } from '../errors.ts';
 import type { Log, LogRecord, OffsetRange } from '../log/log.ts';
@@ -42,6 +43,8 @@ export function fromLog(log: Log, settings: FromLogSettings): Observable<ReadRec
       for await (const record of records) {
         if (stop.signal.aborted) break;
         subscriber.next(record);
+        // One record a turn of the event loop: a full buffer never holds up heartbeats, metrics or signals.
+        await nextTurn();
         await settings.gate.whenOpen(stop.signal);
       }
     };

@@ -134,6 +134,8 @@ describe('too many bad records', () => {
     const good = () => imageBatch(1, 1);
     const values = [garbage, garbage, good(), good(), garbage, garbage, good(), good(), garbage];
     expect((await run(values, { badRecords })).letters).toHaveLength(5);
+    const late = [good(), good(), good(), good(), good(), garbage, garbage, garbage];
+    await expect(run(late, { badRecords })).rejects.toMatchObject({ code: 'TOO_MANY_BAD_RECORDS' });
     await expect(run([garbage, garbage, good(), garbage], { badRecords })).rejects.toMatchObject({
       code: 'TOO_MANY_BAD_RECORDS',
     });

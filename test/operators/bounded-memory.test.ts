@@ -23,6 +23,7 @@ class EndlessLog {
 
   async *read(topic: string, { signal }: { signal?: AbortSignal }): AsyncGenerator<LogRecord> {
     for (let offset = 0; !signal?.aborted; offset++) {
+      if (offset > 20_000) throw new Error('read without end: nothing holds the source back');
       this.taken++;
       const images = Array.from({ length: IMAGES }, (_, i) => new Uint8Array(3072).fill(offset + i));
       const value =
@@ -95,5 +96,21 @@ describe('an endless topic and a slow trainer', () => {
     await stream.close();
     expect(log.taken * IMAGES).toBeGreaterThan(64_000);
     expect(late - early).toBeLessThan(4 * 2 ** 20);
+  });
+
+  test('a full buffer does not hold up the event loop', async () => {
+    const log = new EndlessLog();
+    const stream = open(log);
+    let turns = 0;
+    let counting = true;
+    const count = () => {
+      turns++;
+      if (counting) setImmediate(count);
+    };
+    setImmediate(count);
+    for (let i = 0; i < 500; i++) await stream.next();
+    counting = false;
+    await stream.close();
+    expect(turns).toBeGreaterThanOrEqual(log.taken - 1);
   });
 });
