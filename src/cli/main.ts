@@ -2,11 +2,15 @@ import { Command, CommanderError } from 'commander';
 import { EXIT, RepulsorError } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import { tellError } from './console.ts';
-import { addDoctor } from './doctor.ts';
-import { addIngest } from './ingest.ts';
-import { addInspect } from './inspect.ts';
-import { addSample } from './sample.ts';
-import { addTrain } from './train.ts';
+
+/** Each adds itself. Only the one asked for is loaded: an engine's code takes a second that `inspect` need not wait. */
+const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
+  ['ingest', async () => (await import('./ingest.ts')).addIngest],
+  ['train', async () => (await import('./train.ts')).addTrain],
+  ['sample', async () => (await import('./sample.ts')).addSample],
+  ['inspect', async () => (await import('./inspect.ts')).addInspect],
+  ['doctor', async () => (await import('./doctor.ts')).addDoctor],
+]);
 
 const program = new Command('repulsor')
   .description('Keep a diffusion transformer learning from a live stream of images.')
@@ -19,11 +23,8 @@ const program = new Command('repulsor')
 Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 another trainer took the run over,
 4 state or data damaged or missing, 130 interrupted (after a clean commit)`,
   );
-addIngest(program);
-addTrain(program);
-addSample(program);
-addInspect(program);
-addDoctor(program);
+const asked = COMMANDS.get(process.argv[2] ?? '');
+for (const load of asked === undefined ? COMMANDS.values() : [asked]) (await load())(program);
 for (const command of program.commands) command.copyInheritedSettings(program);
 
 try {
