@@ -1,8 +1,8 @@
-import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../../errors.ts';
 import { checksum } from './crc.ts';
-import { createExclusively, isCode } from './durable-file.ts';
+import { createExclusively, isCode, removeIfThere } from './durable-file.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 
 /*
@@ -111,11 +111,13 @@ export class Chain {
 
   /** @throws RepulsorError STATE_DAMAGED when entries lie behind a missing one: `end` is the slot that reads as free. */
   async checkNoGap(end: number): Promise<void> {
-    const beyond = async (): Promise<string | undefined> =>
-      (await this.#names()).find((name) => Number.parseInt(name, 10) > end);
-    const name = await beyond();
-    if (name === undefined || (await this.readFrom(end)).length > 0) return;
-    throw new RepulsorError('STATE_DAMAGED', `${this.#entryPath(end)} is missing, but ${name} is there`, {
+    const beyond = (await this.#names()).some((name) => Number.parseInt(name, 10) > end);
+    if (!beyond || (await this.readFrom(end)).length > 0) return;
+    throw this.#gap(end);
+  }
+
+  #gap(slot: number): RepulsorError {
+    return new RepulsorError('STATE_DAMAGED', `${this.#entryPath(slot)} is missing, but later entries are there`, {
       hint: 'Restore the file from a copy: commits that came after it cannot be trusted without it.',
     });
   }
@@ -127,18 +129,24 @@ export class Chain {
     const group = slot - (slot % this.#group);
     const merged = await this.#readText(this.#mergedPath(group));
     if (merged === null || lineOf(merged, slot - group) === line.toString()) return true;
-    await unlink(this.#entryPath(slot));
+    await removeIfThere(this.#entryPath(slot));
     return false;
   }
 
-  /** Merges the group that ends before `slot`, when one does. */
+  /** Merges the group that ends before `slot`, when one does. Several processes may do it at once. */
   async merge(slot: number): Promise<void> {
     const group = slot - this.#group;
-    if (slot === 0 || slot % this.#group !== 0 || (await this.#readText(this.#mergedPath(group))) !== null) return;
-    const lines: Buffer[] = [];
-    for (let at = group; at < slot; at++) lines.push(await readFile(this.#entryPath(at)));
-    await createExclusively(this.#mergedPath(group), Buffer.concat(lines));
-    for (let at = group; at < slot; at++) await unlink(this.#entryPath(at));
+    if (slot === 0 || slot % this.#group !== 0) return;
+    const slots = Array.from({ length: this.#group }, (_, index) => group + index);
+    if ((await this.#readText(this.#mergedPath(group))) === null) {
+      const lines: (string | null)[] = [];
+      for (const at of slots) lines.push(await this.#readText(this.#entryPath(at)));
+      const missing = lines.indexOf(null);
+      if (missing < 0) await createExclusively(this.#mergedPath(group), Buffer.from(lines.join('')));
+      // Or it was freed by whoever merged the group just now.
+      else if ((await this.#readText(this.#mergedPath(group))) === null) throw this.#gap(group + missing);
+    }
+    for (const at of slots) await removeIfThere(this.#entryPath(at));
   }
 
   #readMerged(group: number): Promise<Entry[] | null> {

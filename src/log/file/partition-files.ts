@@ -1,6 +1,6 @@
-import { readdir, unlink } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createExclusively, isCode } from './durable-file.ts';
+import { createExclusively, removeIfThere } from './durable-file.ts';
 import { parseSegmentName, parseStartName, type SegmentName, segmentName, startName } from './layout.ts';
 
 /** The files of one partition as the folder names them. */
@@ -36,16 +36,8 @@ export async function removeSegments(
     await createExclusively(join(folder, startName(start)), Buffer.alloc(0));
     for (const name of await readdir(folder)) {
       const older = parseStartName(name);
-      if (older !== null && older < start) await remove(join(folder, name));
+      if (older !== null && older < start) await removeIfThere(join(folder, name));
     }
   }
-  for (const segment of segments) await remove(join(folder, segmentName(segment)));
-}
-
-async function remove(path: string): Promise<void> {
-  try {
-    await unlink(path);
-  } catch (error) {
-    if (!isCode(error, 'ENOENT')) throw error;
-  }
+  for (const segment of segments) await removeIfThere(join(folder, segmentName(segment)));
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile, unlink } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../../errors.ts';
-import { createExclusively, isCode, replaceAtomically } from './durable-file.ts';
+import { createExclusively, isCode, removeIfThere, replaceAtomically } from './durable-file.ts';
 import { livenessOf, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /*
@@ -35,10 +35,10 @@ export async function lockWriter(folder: string, topic: string): Promise<WriterL
     if (!(await createExclusively(lockPath(folder, number), encode(record)))) continue;
     const numbers = await lockNumbers(folder);
     if (numbers.at(-1) !== number) {
-      await removeLock(folder, number);
+      await removeIfThere(lockPath(folder, number));
       continue;
     }
-    for (const lower of numbers.slice(0, -1)) await removeLock(folder, lower);
+    for (const lower of numbers.slice(0, -1)) await removeIfThere(lockPath(folder, lower));
     return {
       release: () => replaceAtomically(lockPath(folder, number), encode({ ...record, released: true })),
     };
@@ -78,14 +78,6 @@ async function lockNumbers(folder: string): Promise<number[]> {
     if (match !== null) numbers.push(Number(match[1]));
   }
   return numbers.sort((a, b) => a - b);
-}
-
-async function removeLock(folder: string, number: number): Promise<void> {
-  try {
-    await unlink(lockPath(folder, number));
-  } catch (error) {
-    if (!isCode(error, 'ENOENT')) throw error;
-  }
 }
 
 const lockPath = (folder: string, number: number): string => join(folder, `writer-${number}.lock`);
