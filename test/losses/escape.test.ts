@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openWasmEngine } from '../../src/engine/eager/eager-engine.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { learningRateAt } from '../../src/optim/schedule.ts';
@@ -17,6 +17,8 @@ import { reportNames, stepInputs, trainStep } from '../../src/trainer/train-step
 const SIDE = 14;
 const B = 8;
 const seed = 1;
+// For a machine that has much else to do: alone, the longest takes about 8 s.
+vi.setConfig({ testTimeout: 240_000 });
 
 /** Digits at half size in [-1, 1]: 60 of each class. */
 function digits(): { pixels: number[]; label: number }[] {
