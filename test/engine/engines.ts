@@ -1,0 +1,77 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { openCpuEngine, openWasmEngine } from '../../src/engine/eager/eager-engine.ts';
+import type { Engine, HostTensor, HostTensors, Random, TensorSpec, Tensors } from '../../src/engine/engine.ts';
+import { openNativeEngine } from '../../src/engine/native/native-engine.ts';
+import { normals } from '../../src/random/philox.ts';
+
+/** The three real engines. The native one must be there: `npm test` sets it up, and nothing here is skipped. */
+export const OPEN: Record<Engine['name'], () => Promise<Engine>> = {
+  native: () => openNativeEngine(),
+  wasm: openWasmEngine,
+  cpu: openCpuEngine,
+};
+
+export const float = (shape: number[], data: Iterable<number>): HostTensor => ({
+  shape,
+  dtype: 'float32',
+  data: Float32Array.from(data),
+});
+
+export const int = (shape: number[], data: Iterable<number>): HostTensor => ({
+  shape,
+  dtype: 'int32',
+  data: Int32Array.from(data),
+});
+
+/** Standard normal values, the same in every test that names them the same. */
+export const gaussian = (name: string, shape: number[]): HostTensor =>
+  float(
+    shape,
+    normals(
+      0,
+      name,
+      0,
+      shape.reduce((a, b) => a * b, 1),
+    ),
+  );
+
+/** Compiles a function without state, runs it once, and disposes it. */
+export async function runOnce(
+  engine: Engine,
+  inputs: Record<string, HostTensor>,
+  fn: (inputs: Tensors, random: Random) => Tensors,
+  { seed = 0, step = 0 } = {},
+): Promise<HostTensors> {
+  const specs: Record<string, TensorSpec> = {};
+  for (const [name, { shape, dtype }] of Object.entries(inputs)) specs[name] = { shape, dtype };
+  const program = await engine.compile({
+    name: 'once',
+    seed,
+    state: {},
+    inputs: specs,
+    fn: (_, fed, random) => ({ outputs: fn(fed, random) }),
+  });
+  try {
+    return await program.run(Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, data])), step);
+  } finally {
+    program.dispose();
+  }
+}
+
+/** The largest difference, relative to the larger of the two values and 1. Infinite when one is not finite. */
+export function difference(a: HostTensor, b: HostTensor): number {
+  if (String(a.shape) !== String(b.shape) || a.dtype !== b.dtype) return Number.POSITIVE_INFINITY;
+  let worst = 0;
+  for (const [i, x] of a.data.entries()) {
+    const y = b.data[i]!;
+    if (Object.is(x, y)) continue;
+    const apart = Math.abs(x - y) / Math.max(1, Math.abs(x), Math.abs(y));
+    worst = Math.max(worst, Number.isNaN(apart) ? Number.POSITIVE_INFINITY : apart);
+  }
+  return worst;
+}
+
+export const bytesOf = (tensors: HostTensors): Buffer =>
+  Buffer.concat(Object.values(tensors).map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)));
+
+export type Fn = (inputs: Tensors) => Tensor;
