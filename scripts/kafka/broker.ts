@@ -5,8 +5,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Kafka, logLevel } from 'kafkajs';
 import { RepulsorError } from '../../src/errors.ts';
+import { KafkaClient } from '../../src/log/kafka/kafka-client.ts';
+import { type KafkaAddress, parseLogUrl } from '../../src/log/log-url.ts';
 import { demandJava, kafkaJars } from './jars.ts';
 
 export interface BrokerOptions {
@@ -16,6 +17,10 @@ export interface BrokerOptions {
   readonly dir?: string;
   /** Port that clients are told to use instead of `port`: that of a proxy in front, which makes faults. */
   readonly advertisedPort?: number;
+  /** A second listener, named EXTRA, with another protocol: SSL, SASL_PLAINTEXT or SASL_SSL. `settings` configures it (listener.name.extra. ...). */
+  readonly extraListener?: { readonly port: number; readonly protocol: string };
+  /** For the first start: what else `StorageTool format` is told (--add-scram ...). */
+  readonly formatArguments?: readonly string[];
   /** Further lines of server.properties. */
   readonly settings?: Readonly<Record<string, string>>;
   /** For the one line about a first download. */
@@ -53,7 +58,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   const port = options.port ?? (await freePort());
   const advertisedPort = options.advertisedPort ?? port;
   const properties = join(dir, 'server.properties');
-  await writeFile(properties, serverProperties(dir, port, await freePort(), advertisedPort, options.settings ?? {}));
+  await writeFile(properties, serverProperties(dir, port, await freePort(), advertisedPort, options));
   await writeFile(join(dir, 'log4j2.properties'), LOGGING);
   const java = (mainClass: string, ...args: string[]): ChildProcess =>
     spawn(
@@ -67,13 +72,20 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
         mainClass,
         ...args,
       ],
-      {
-        stdio: 'ignore',
-      },
+      { stdio: 'ignore' },
     );
 
   if (!existsSync(join(dir, 'data', 'meta.properties'))) {
-    const format = java('kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', properties, '--standalone');
+    const format = java(
+      'kafka.tools.StorageTool',
+      'format',
+      '-t',
+      clusterId(),
+      '-c',
+      properties,
+      '--standalone',
+      ...(options.formatArguments ?? []),
+    );
     const status = await exitOf(format);
     if (status !== 0) throw await failed(dir, `its data folder could not be formatted (status ${status})`);
   }
@@ -118,17 +130,19 @@ function serverProperties(
   port: number,
   controllerPort: number,
   advertisedPort: number,
-  settings: Readonly<Record<string, string>>,
+  { extraListener, settings = {} }: BrokerOptions,
 ): string {
+  const extra = extraListener === undefined ? '' : `,EXTRA://127.0.0.1:${extraListener.port}`;
+  const extraProtocol = extraListener === undefined ? '' : `,EXTRA:${extraListener.protocol}`;
   const properties: Record<string, string> = {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'log.dirs': join(dir, 'data'),
     'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,DIRECT:PLAINTEXT',
-    listeners: `DIRECT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `DIRECT://127.0.0.1:${advertisedPort},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'listener.security.protocol.map': `CONTROLLER:PLAINTEXT,DIRECT:PLAINTEXT${extraProtocol}`,
+    listeners: `DIRECT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${extra}`,
+    'advertised.listeners': `DIRECT://127.0.0.1:${advertisedPort},CONTROLLER://127.0.0.1:${controllerPort}${extra}`,
     'inter.broker.listener.name': 'DIRECT',
     'auto.create.topics.enable': 'false',
     'default.replication.factor': '1',
@@ -175,28 +189,23 @@ export async function freePort(): Promise<number> {
 const exitOf = (child: ChildProcess): Promise<number | null> =>
   new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve));
 
-/** Asks for the cluster's metadata until it comes. */
+/** Asks for the cluster's metadata until it names a broker. Asked at the port itself: a proxy may not be up yet. */
 async function answers(port: number, ended: Promise<void>): Promise<boolean> {
   let gone = false;
   void ended.then(() => {
     gone = true;
   });
-  const kafka = new Kafka({
-    brokers: [`127.0.0.1:${port}`],
-    clientId: 'repulsor-kafka-script',
-    logLevel: logLevel.NOTHING,
-    retry: { retries: 0 },
-  });
+  const address = parseLogUrl(`kafka://127.0.0.1:${port}`) as KafkaAddress;
   for (const begun = Date.now(); Date.now() - begun < READY_MS && !gone; ) {
-    const admin = kafka.admin();
+    const client = new KafkaClient(address);
     try {
-      await admin.connect();
-      if ((await admin.describeCluster()).brokers.length > 0) return true;
+      if ((await client.nodes()).length > 0) return true;
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      // not yet
     } finally {
-      await admin.disconnect().catch(() => undefined);
+      await client.close();
     }
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
   return false;
 }

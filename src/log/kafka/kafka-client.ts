@@ -90,7 +90,7 @@ export class KafkaClient {
   /** @throws RepulsorError LOG_UNREACHABLE within some seconds when no broker answers. */
   static async open(address: KafkaAddress): Promise<KafkaClient> {
     const client = new KafkaClient(address);
-    await client.trying(`connecting to ${address.url}`, () => client.#metadata([]), OPEN_PATIENCE_MS);
+    await client.trying(`connecting to ${address.url}`, () => client.nodes(), OPEN_PATIENCE_MS);
     return client;
   }
 
@@ -113,6 +113,11 @@ export class KafkaClient {
         await sleep(delay);
       }
     }
+  }
+
+  /** The ids of the brokers that serve, as one of them knows. */
+  async nodes(): Promise<number[]> {
+    return (await this.#metadata([])).brokers.map(({ nodeId }) => nodeId);
   }
 
   /** All topics, or those named; a topic that is not there comes with its error code. */
