@@ -251,6 +251,15 @@ const STREAM: readonly Panel[] = [
     queries: [['{{run}} {{topic}}/{{partition}}', 'repulsor_lag_seconds{@}']],
   },
   {
+    title: 'Retention headroom',
+    description:
+      'Records between the oldest that the topic still has and the oldest that the last commit needs. Falling towards 0: ' +
+      'retention will soon take what a restart needs; lengthen it.',
+    unit: 'short',
+    min: 0,
+    queries: [['{{run}} {{topic}}/{{partition}}', 'repulsor_retention_headroom_records{@}']],
+  },
+  {
     title: 'Records by outcome',
     description: 'Per second. "skipped": nothing in them to train on. "dead_letter": unusable, set aside.',
     unit: 'none',

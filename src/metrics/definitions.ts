@@ -80,6 +80,11 @@ export const DEFINITIONS = {
     'topic',
     'partition',
   ]),
+  retentionHeadroom: gauge(
+    'repulsor_retention_headroom_records',
+    'Records between the oldest one still there and the oldest that the last commit still needs; retention must not reach 0.',
+    ['topic', 'partition'],
+  ),
   lagSeconds: gauge(
     'repulsor_lag_seconds',
     'How far the records read last lie behind the present; 0 when all are read.',

@@ -28,6 +28,7 @@ export interface Metrics {
   onDeadLetter(reason: string): void;
   /** `seconds`: null where it is not known. */
   onLag(topic: string, partition: number, records: number, seconds: number | null): void;
+  onHeadroom(topic: string, partition: number, records: number): void;
 }
 
 export interface MetricsOptions {
@@ -111,6 +112,10 @@ export function createMetrics({ run, engine, now = () => performance.now() / 100
     onDeadLetter(reason) {
       const known = /^[a-z][a-z0-9_-]{0,63}$/.test(reason) && reasons.admits(reason);
       metrics.deadLetters.inc({ run, reason: known ? reason : 'other' });
+    },
+    onHeadroom(topic, partition, records) {
+      if (!partitions.admits(`${partition} ${topic}`)) return metrics.refused.inc(labels);
+      metrics.retentionHeadroom.set({ run, topic, partition: String(partition) }, records);
     },
     onLag(topic, partition, records, seconds) {
       if (!partitions.admits(`${partition} ${topic}`)) return metrics.refused.inc(labels);

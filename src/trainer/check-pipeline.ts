@@ -77,7 +77,7 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
     ema: decay,
   }),
   steps: natural.nullable(),
-  commit: z.strictObject({ everySteps: natural, everySeconds: positive }),
+  commit: z.strictObject({ everySteps: natural, everySeconds: positive, keep: z.int().min(2).nullable() }),
   sampling: z.strictObject({
     solver: z.enum(['euler', 'heun']),
     steps: natural,

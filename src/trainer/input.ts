@@ -1,3 +1,4 @@
+import { neededOffsets } from '../checkpoint/needed-offsets.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Batch } from '../operators/batch.ts';
@@ -40,6 +41,7 @@ export function openInput(
   let rejections: Rejection[] = [];
   let before = { used: 0, tombstone: 0, rejected: 0 };
   let standing = position;
+  let kept = position;
   let eventTime: number | null = null;
   let closed = false;
 
@@ -73,10 +75,12 @@ export function openInput(
   };
   const tellLag = async () => {
     for (const { topic, partition, offset } of standing?.next ?? []) {
-      const { end } = await log.offsets(topic, partition);
+      const { earliest, end } = await log.offsets(topic, partition);
       const behind = Math.max(0, end - offset);
       const seconds = behind === 0 ? 0 : eventTime === null ? null : (Date.now() - eventTime) / 1000;
       observer.onLag?.(topic, partition, behind, seconds);
+      const needed = kept === null ? undefined : stillNeeded(kept, topic, partition);
+      if (needed !== undefined) observer.onHeadroom?.(topic, partition, needed - earliest);
     }
   };
   const timer = setInterval(() => {
@@ -97,6 +101,7 @@ export function openInput(
     },
     rejectionsBefore: (at) => rejections.filter((rejection) => isBefore(rejection, at)),
     committed: (at) => {
+      kept = at;
       rejections = rejections.filter((rejection) => !isBefore(rejection, at));
     },
     ended(at) {
@@ -112,6 +117,13 @@ export function openInput(
       await batches.close();
     },
   };
+}
+
+/** The oldest offset that a run resumed at `position` may read: a topic read in epochs is read again from its begin. */
+function stillNeeded(position: StreamPosition, topic: string, partition: number): number | undefined {
+  const bounds = position.bounds?.find((entry) => entry.topic === topic && entry.partition === partition);
+  if (bounds !== undefined) return bounds.begin;
+  return neededOffsets(position).find((entry) => entry.topic === topic && entry.partition === partition)?.offset;
 }
 
 /** Read into a window at or before the position: a run resumed there does not judge the record again. */

@@ -69,8 +69,11 @@ export interface Pipeline {
     };
   /** Steps in all; null trains until the topic or the user ends it. */
   readonly steps: number | null;
-  /** A commit every so many steps or seconds, whichever comes first. */
-  readonly commit: { readonly everySteps: number; readonly everySeconds: number };
+  /**
+   * A commit every so many steps or seconds, whichever comes first. The weights of the newest `keep` commits stay on the
+   * disk (null: of all); the log keeps the rest of every commit.
+   */
+  readonly commit: { readonly everySteps: number; readonly everySeconds: number; readonly keep: number | null };
   /** The grid of samples made at the end. */
   readonly sampling: SamplingSettings;
   /** Where /metrics is served. Port null: 9464, or a free one when that is taken. */
@@ -129,7 +132,7 @@ function defaults(input: PipelineInput): Pipeline {
       ema: 0.9999,
     },
     steps: null,
-    commit: { everySteps: 500, everySeconds: 60 },
+    commit: { everySteps: 500, everySeconds: 60, keep: 5 },
     sampling: { solver: 'euler', steps: 25, guidance: 1.5, perLabel: 10 },
     metrics: { host: '127.0.0.1', port: null },
   };

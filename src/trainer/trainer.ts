@@ -42,6 +42,7 @@ export interface TrainObserver {
   onRecords?(outcome: 'decoded' | 'skipped' | 'dead_letter', count: number): void;
   onDeadLetter?(reason: string): void;
   onLag?(topic: string, partition: number, records: number, seconds: number | null): void;
+  onHeadroom?(topic: string, partition: number, records: number): void;
   onWarning?(message: string): void;
 }
 
@@ -94,6 +95,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     config: { ...pipeline, log: log.url },
     engine: `${engine.name} ${engine.version}, ${engine.device}, ${engine.threads} threads, Node ${process.versions.node}`,
     group: `repulsor-${run}`,
+    keepCommits: pipeline.commit.keep,
     onWarning: (error) => observer.onWarning?.(error.message),
     ...(settings.onEffect && { onEffect: settings.onEffect }),
   });

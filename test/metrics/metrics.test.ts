@@ -30,6 +30,7 @@ describe('the metrics', () => {
     metrics.onRecords('decoded', 1);
     metrics.onDeadLetter('checksum');
     metrics.onLag('images', 0, 5, 2);
+    metrics.onHeadroom('images', 0, 12);
     const families = (await metrics.registry.getMetricsAsJSON()) as Family[];
     expect(families.map(({ name }) => name)).toEqual(Object.values(DEFINITIONS).map(({ name }) => name));
     for (const { name, help, values } of families) {

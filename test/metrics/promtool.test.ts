@@ -18,6 +18,7 @@ describe.skipIf(missing)('promtool', () => {
     metrics.onCommit(commitReport(1, 1));
     metrics.onDeadLetter('checksum');
     metrics.onLag('images', 0, 5, 2);
+    metrics.onHeadroom('images', 0, 12);
     const server = await startMetricsServer({ registry: metrics.registry, port: 0 });
     const body = await (await fetch(server.url)).text();
     await server.close();
