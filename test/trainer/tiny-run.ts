@@ -88,8 +88,8 @@ export async function fillTopic(log: Log, topic: string = TOPIC, images = IMAGES
 }
 
 /** Two more records: one that does not decode, and one with a good image and one of a class that is none. */
-export async function addBadRecords(log: Log): Promise<void> {
-  await log.append(TOPIC, [
+export async function addBadRecords(log: Log, topic: string = TOPIC): Promise<void> {
+  await log.append(topic, [
     { partition: 1, value: new Uint8Array([0xff, 1, 2, 3]) },
     { partition: 0, value: imageRecord({ images: [new Uint8Array(784), new Uint8Array(784)], labels: [3, 10] }) },
   ]);
