@@ -6,12 +6,15 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { openCommitter } from '../../src/checkpoint/commit.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { openLog } from '../../src/log/open-log.ts';
-import { kafkaForTests } from '../log/kafka-broker.ts';
+import { brokerForTests } from '../log/kafka-broker.ts';
 import { newName } from '../log/logs-under-test.ts';
 import { commitContract } from './commit-contract.ts';
 import { freshProgress, SCENARIO, settings, trainAndCommit } from './scenario.ts';
 
-const url = await kafkaForTests();
+// Its own, never one that is running already: the tests delete topics.
+const broker = await brokerForTests();
+const url = broker?.url ?? null;
+afterAll(() => broker?.kill());
 
 describe.runIf(url !== null)('commit and recovery on a Kafka broker', () => {
   const admin = new Kafka({ brokers: [`${url}`.slice('kafka://'.length)], logLevel: logLevel.NOTHING }).admin();

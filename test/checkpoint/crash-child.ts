@@ -17,6 +17,9 @@ import { progressFrom, SCENARIO, settings, trainAndCommit } from './scenario.ts'
 export interface ChildTask {
   readonly url: string;
   readonly folder: string;
+  readonly run: string;
+  /** A consumer group; absent on a file log, where nobody looks at one. */
+  readonly group?: string;
   readonly commits: number;
   /** -1 for none. */
   readonly moment: number;
@@ -45,7 +48,9 @@ const onEffect: OnEffect = async (when, effect) => {
 const log = await openLog(task.url);
 try {
   const store = await openFolderStore(join(task.folder, 'blobs'), { onEffect });
-  const committer = await openCommitter(settings(log, store, { onEffect, keepCommits: 2 }));
+  const committer = await openCommitter(
+    settings(log, store, { run: task.run, group: task.group, onEffect, keepCommits: 2 }),
+  );
   const recovered = await recover({ committer });
   say({ recovered: recovered?.commit.step ?? 0 });
   const progress = progressFrom(SCENARIO, recovered);

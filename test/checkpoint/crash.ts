@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { readState } from '../../src/checkpoint/restore.ts';
 import { openLog } from '../../src/log/open-log.ts';
@@ -35,10 +36,19 @@ export interface LifeOptions {
   readonly fileLimit?: number;
 }
 
+/** The run that lives are spent on. */
+export interface Place {
+  readonly url: string;
+  /** Its blobs are below. */
+  readonly folder: string;
+  readonly run: string;
+  readonly group?: string;
+}
+
 /** Runs crash-child.ts to its end. */
-export async function liveOnce(url: string, folder: string, options: LifeOptions): Promise<ChildLife> {
+export async function liveOnce(place: Place, options: LifeOptions): Promise<ChildLife> {
   const { commits, moment = -1, killAfterMs, fileLimit, whileStopped } = options;
-  const task: ChildTask = { url, folder, commits, moment, signal: whileStopped === undefined ? 'SIGKILL' : 'SIGSTOP' };
+  const task: ChildTask = { ...place, commits, moment, signal: whileStopped === undefined ? 'SIGKILL' : 'SIGSTOP' };
   const limit = fileLimit === undefined ? '' : `ulimit -f ${fileLimit}; `;
   const command = [process.execPath, '--import', 'tsx', CHILD, JSON.stringify(task)];
   const child = spawn('sh', ['-c', `${limit}exec "$@"`, 'sh', ...command]);
@@ -86,13 +96,13 @@ export async function liveOnce(url: string, folder: string, options: LifeOptions
  * The state as anyone would find it now, and the log, checked whole; its step. Blobs that the commit does not name are
  * removed unless kept: with them a second attempt at the same commit finds blobs of the first, and has fewer effects.
  */
-export async function stateNow(url: string, folder: string, { keepOrphans = false } = {}): Promise<number> {
+export async function stateNow({ url, folder, run }: Place, { keepOrphans = false } = {}): Promise<number> {
   const log = await openLog(url);
   try {
     const store = await openFolderStore(join(folder, 'blobs'));
-    const state = await readState({ log, store, run: 'scenario' });
+    const state = await readState({ log, store, run });
     expectWhole(state, SCENARIO);
-    await expectLogExact(log);
+    await expectLogExact(log, run);
     if (!keepOrphans) {
       const named = state.commit.blobs.map(({ sha256 }) => sha256);
       for (const blob of await store.list()) if (!named.includes(blob.sha256)) await store.remove(blob);
@@ -100,5 +110,34 @@ export async function stateNow(url: string, folder: string, { keepOrphans = fals
     return state.commit.step;
   } finally {
     await log.close();
+  }
+}
+
+/**
+ * At each of the moments a trainer falls asleep, another takes the run over and commits twice, and the first wakes: it is
+ * fenced, and what the second one committed stands whole.
+ */
+export async function sleepThroughTakeOvers(place: Place, moments: readonly string[]): Promise<void> {
+  await liveOnce(place, { commits: 1 });
+  const life = await liveOnce(place, { commits: 1 });
+  let step = 6;
+  for (const name of moments) {
+    expect(life.moments).toContain(name);
+    await stateNow(place);
+    // Asleep after its commit, it has but its report to make, and the blobs of older commits to remove.
+    const made = name === 'after commit' ? 3 : 0;
+    const zombie = await liveOnce(place, {
+      commits: 1,
+      moment: life.moments.indexOf(name),
+      async whileStopped() {
+        const next = await liveOnce(place, { commits: 2 });
+        const committed = [step + made + 3, step + made + 6];
+        expect(next, next.stderr).toMatchObject({ code: 0, recovered: step + made, committed });
+      },
+    });
+    const end = made > 0 ? { code: 0, committed: [step + made] } : { code: 3, failed: 'FENCED', committed: [] };
+    expect(zombie, name + zombie.stderr).toMatchObject({ ...end, recovered: step });
+    step += made + 6;
+    expect(await stateNow(place)).toBe(step);
   }
 }
