@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../../errors.ts';
+import { silenceCpuBackend } from '../cpu-backend.ts';
 import type { Engine } from '../engine.ts';
 import { EagerProgram } from './eager-program.ts';
 
@@ -51,8 +52,7 @@ async function withoutNewListeners(work: () => Promise<void>): Promise<void> {
 export async function openCpuEngine(): Promise<Engine> {
   await import('@tensorflow/tfjs-backend-cpu');
   await use('cpu');
-  // Else its first op prints an advertisement for tfjs-node.
-  (tf.backend() as unknown as { firstUse: boolean }).firstUse = false;
+  silenceCpuBackend();
   return engine('cpu', `tfjs-cpu ${version('tfjs-backend-cpu')}`);
 }
 

@@ -8,7 +8,7 @@ const INTER_OP_THREADS = 2;
 
 /**
  * How a session runs, as tensorflow/core/protobuf/config.proto and rewriter_config.proto have it. Chosen for speed
- * among what gives the same bits in every process (measured: docs/decisions.md):
+ * among what gives the same bits in every process, as measured:
  *
  *     ConfigProto    { intra_op_parallelism_threads = 2, inter_op_parallelism_threads = 5, graph_options = 10 }
  *     GraphOptions   { rewrite_options = 10 }

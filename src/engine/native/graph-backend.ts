@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import nodeUtil from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
+import { silenceCpuBackend } from '../cpu-backend.ts';
 import { onBackend } from '../on-backend.ts';
 import type { Output } from './c-api.ts';
 import type { Graph } from './graph.ts';
@@ -61,6 +62,7 @@ export class GraphBackend {
     tf.registerBackend(BACKEND, () => backend, 0);
     require('@tensorflow/tfjs-node/dist/register_all_kernels');
     replaceKernels();
+    silenceCpuBackend(); // tfjs-node brings it along, and tensors made outside of a program land on it.
     return new GraphBackend(binding, backend);
   }
 }
