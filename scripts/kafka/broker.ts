@@ -153,6 +153,9 @@ function serverProperties(
     'transaction.state.log.num.partitions': '1',
     'transaction.abort.timed.out.transaction.cleanup.interval.ms': '1000',
     'group.initial.rebalance.delay.ms': '0',
+    // A broker that was killed may come back only when its session is over: 9 s by default.
+    'broker.heartbeat.interval.ms': '500',
+    'broker.session.timeout.ms': '4000',
     ...settings,
   };
   return Object.entries(properties)

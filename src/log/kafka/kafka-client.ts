@@ -4,7 +4,7 @@ import { debuglog } from 'node:util';
 import { Kafka, type KafkaConfig, logLevel } from 'kafkajs';
 import { RepulsorError } from '../../errors.ts';
 import type { KafkaAddress } from '../log-url.ts';
-import { asRepulsorError, BrokerError, CODE, judge } from './kafka-errors.ts';
+import { asRepulsorError, BrokerError, CODE, judge, type Verdict } from './kafka-errors.ts';
 import { Encoder, internalsOf, type KafkaBroker, type KafkaInternals, requests } from './kafkajs-internals.ts';
 
 /** How long a request is tried again while brokers restart, before it fails. */
@@ -109,7 +109,7 @@ export class KafkaClient {
           throw asRepulsorError(error, what, this.address.brokers);
         }
         debug('%s: %s, again in %d ms', what, (error as Error).message, delay);
-        this.forgetLeaders();
+        this.recover(verdict);
         await sleep(delay);
       }
     }
@@ -147,9 +147,16 @@ export class KafkaClient {
     return found.leader;
   }
 
-  /** Ask for leaders anew: the ones that are known may have changed. */
-  forgetLeaders(): void {
+  /**
+   * After an error that passes: leaders are looked up anew, and after a lost connection every connection is made anew.
+   * A kafkajs connection that broke must not be used again: its end runs on while a new socket is being opened, and
+   * then closes that one, whose requests are never answered.
+   */
+  recover(verdict: Verdict): void {
     this.#leaders.clear();
+    if (verdict !== 'disconnected') return;
+    for (const broker of this.#connected.values()) void broker.then((old) => old.disconnect()).catch(() => undefined);
+    this.#connected.clear();
   }
 
   async leader(topic: string, partition: number): Promise<KafkaBroker> {

@@ -68,7 +68,8 @@ export class KafkaReader {
       signal?.addEventListener('abort', stop, { once: true });
       if (signal?.aborted) resolve();
     });
-    await Promise.race([aborted, ...this.#fetching.values()]);
+    // None: the leader could not be asked, and the time to wait for that has passed.
+    if (this.#fetching.size > 0) await Promise.race([aborted, ...this.#fetching.values()]);
     signal?.removeEventListener('abort', stop);
     this.demandHealthy();
   }
@@ -134,7 +135,7 @@ export class KafkaReader {
     const verdict = judge(error);
     const passes = verdict === 'again' || verdict === 'disconnected';
     if (passes && performance.now() - this.#lastAnswer < PATIENCE_MS) {
-      this.#client.forgetLeaders();
+      this.#client.recover(verdict);
       await sleep(100);
       return;
     }
