@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -23,7 +24,8 @@ export interface RunningCommand {
 }
 
 const living = new Set<ChildProcess>();
-process.on('exit', () => {
+// A test that failed leaves none behind.
+afterAll(() => {
   for (const child of living) child.kill('SIGKILL');
 });
 
