@@ -1,0 +1,236 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { CompressionTypes, Kafka, logLevel, Partitioners } from 'kafkajs';
+import { afterAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../scripts/kafka.ts';
+import { openLog } from '../../src/log/open-log.ts';
+import { brokerForTests } from './kafka-broker.ts';
+import { bytes, collect, newName, readAll, textOf, textsOf, values } from './logs-under-test.ts';
+
+/** What only a Kafka log has: credentials, other producers' batches, consumer groups, topic settings. */
+
+const run = promisify(execFile);
+const dir = await mkdtemp(join(tmpdir(), 'repulsor-kafka-'));
+const securePort = await freePort();
+const keystore = join(dir, 'keystore.p12');
+const ca = join(dir, 'ca.pem');
+
+/** A key and a certificate for 127.0.0.1, by the JDK's keytool. */
+async function makeCertificate(): Promise<void> {
+  const store = ['-keystore', keystore, '-storepass', 'store-secret', '-alias', 'broker'];
+  const name = ['-dname', 'CN=127.0.0.1', '-ext', 'san=ip:127.0.0.1,dns:localhost', '-validity', '2'];
+  await run('keytool', ['-genkeypair', '-keyalg', 'EC', '-storetype', 'PKCS12', ...store, ...name]);
+  await run('keytool', ['-exportcert', '-rfc', ...store, '-file', ca]);
+}
+
+const secure = await makeCertificate().then(
+  () => true,
+  () => false, // no JDK: no broker either, and brokerForTests says so
+);
+const broker = await brokerForTests({
+  ...(secure ? { extraListener: { port: securePort, protocol: 'SASL_SSL' } } : {}),
+  formatArguments: ['--add-scram', 'SCRAM-SHA-256=[name=anna,password=anna-secret]'],
+  settings: {
+    'listener.name.extra.ssl.keystore.type': 'PKCS12',
+    'listener.name.extra.ssl.keystore.location': keystore,
+    'listener.name.extra.ssl.keystore.password': 'store-secret',
+    'listener.name.extra.sasl.enabled.mechanisms': 'SCRAM-SHA-256',
+    'listener.name.extra.scram-sha-256.sasl.jaas.config':
+      'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+  },
+});
+afterAll(async () => {
+  await broker?.kill();
+  await rm(dir, { recursive: true, force: true });
+});
+
+describe.skipIf(broker === null)('a Kafka log', () => {
+  const open = (): ReturnType<typeof openLog> => openLog(broker!.url);
+  const kafkajs = (): Kafka => new Kafka({ brokers: [`127.0.0.1:${broker!.port}`], logLevel: logLevel.NOTHING });
+
+  describe('over TLS with a password', () => {
+    const url = `kafka://127.0.0.1:${securePort}?ssl.ca=${encodeURIComponent(ca)}`;
+    const as = (password: string): NodeJS.ProcessEnv => ({
+      REPULSOR_KAFKA_SASL_MECHANISM: 'scram-sha-256',
+      REPULSOR_KAFKA_SASL_USERNAME: 'anna',
+      REPULSOR_KAFKA_SASL_PASSWORD: password,
+    });
+
+    test('reads, writes and commits', async () => {
+      const log = await openLog(url, { environment: as('anna-secret') });
+      const topic = newName('topic');
+      await log.createTopic(topic);
+      await log.append(topic, values('plain'));
+      const writer = await log.takeOver(newName('id'));
+      const transaction = await writer.begin();
+      await transaction.append(topic, values('committed'));
+      await transaction.commit();
+      expect(await textsOf(log, topic)).toEqual(['plain', 'committed']);
+      expect(log.url).not.toContain('secret');
+      await log.close();
+    });
+
+    test('refused says so, without the password', async () => {
+      const error = await openLog(url, { environment: as('wrong-secret') }).catch((caught: unknown) => caught);
+      expect(error).toMatchObject({
+        code: 'LOG_UNREACHABLE',
+        message: expect.stringContaining('refused the credentials'),
+      });
+      expect(JSON.stringify([String(error), (error as Error).stack])).not.toContain('wrong-secret');
+    });
+
+    test('without trust in the certificate does not connect', async () => {
+      const plain = `kafka://127.0.0.1:${securePort}?ssl=true`;
+      const refused = { code: 'LOG_UNREACHABLE', message: expect.stringMatching(/certificate/) };
+      await expect(openLog(plain, { environment: as('anna-secret') })).rejects.toMatchObject(refused);
+    });
+  });
+
+  test('makes topics that keep records for ever, or for as long as is set, with the writers’ timestamps', async () => {
+    const log = await open();
+    const admin = kafkajs().admin();
+    await admin.connect();
+    for (const [retentionMs, shown] of [
+      [null, '-1'],
+      [90_000, '90000'],
+    ] as const) {
+      const topic = newName('topic');
+      await log.createTopic(topic, { retentionMs });
+      const { resources } = await admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type: 2, name: topic, configNames: ['retention.ms', 'message.timestamp.type'] }],
+      });
+      const settings = Object.fromEntries(
+        resources[0]!.configEntries.map(({ configName, configValue }) => [configName, configValue]),
+      );
+      expect(settings).toEqual({ 'retention.ms': shown, 'message.timestamp.type': 'CreateTime' });
+    }
+    await expect(log.createTopic('no/topic')).rejects.toMatchObject({ code: 'LOG_FAILED' });
+    await admin.disconnect();
+    await log.close();
+  });
+
+  test.each([CompressionTypes.None, CompressionTypes.GZIP])(
+    'reads what another client wrote (compression %d), transactions among it',
+    async (compression) => {
+      const log = await open();
+      const topic = newName('topic');
+      await log.createTopic(topic);
+      const kafka = kafkajs();
+      const createPartitioner = Partitioners.DefaultPartitioner;
+      const plain = kafka.producer({ createPartitioner });
+      const transactional = kafka.producer({
+        createPartitioner,
+        transactionalId: newName('id'),
+        idempotent: true,
+        maxInFlightRequests: 1,
+        retry: { initialRetryTime: 5 },
+      });
+      await plain.connect();
+      await transactional.connect();
+      const expected: string[] = [];
+      for (let round = 0; round < 6; round++) {
+        const messages = Array.from({ length: 50 }, (_, index) => ({
+          value: `${round}:${index}`.padEnd(1000, '.'),
+          partition: 0,
+        }));
+        const transaction = await transactional.transaction();
+        await transaction.send({ topic, messages, compression });
+        // A plain batch between the transaction's records and its marker; its key looks like the key of an abort marker.
+        await plain.send({
+          topic,
+          compression,
+          messages: [{ key: Buffer.from([0, 0, 0, 0]), value: `plain ${round}`, partition: 0 }],
+        });
+        await transaction.send({ topic, messages, compression });
+        const kept = round % 2 === 0;
+        await (kept ? transaction.commit() : transaction.abort());
+        const texts = messages.map(({ value }) => value);
+        expected.push(...(kept ? texts : []), `plain ${round}`, ...(kept ? texts : []));
+      }
+      await plain.disconnect();
+      await transactional.disconnect();
+      expect(await textsOf(log, topic)).toEqual(expected);
+      // From every offset, so that reads begin inside of batches and of aborted transactions.
+      const whole = await readAll(log, topic);
+      const { end } = await log.offsets(topic, 0);
+      for (let from = 0; from <= end; from += 37) {
+        const read = await collect(log.read(topic, { from: new Map([[0, from]]), to: new Map([[0, end]]) }));
+        expect(read.map(({ offset }) => offset)).toEqual(
+          whole.map(({ offset }) => offset).filter((offset) => offset >= from),
+        );
+      }
+      await log.close();
+    },
+  );
+
+  test('puts a consumer group’s offsets into the transaction, for outside tools to see', async () => {
+    const log = await open();
+    const topic = newName('topic');
+    await log.createTopic(topic, { partitions: 2 });
+    const group = newName('group');
+    const writer = await log.takeOver(newName('id'));
+    const admin = kafkajs().admin();
+    await admin.connect();
+    const seen = async (): Promise<string[]> => {
+      const [of] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+      return of!.partitions.sort((a, b) => a.partition - b.partition).map(({ offset }) => offset);
+    };
+    for (const [fate, offsets, expected] of [
+      ['commit', [3, 5], ['3', '5']],
+      ['abort', [7, 9], ['3', '5']],
+      ['commit', [8, 9], ['8', '9']],
+    ] as const) {
+      const transaction = await writer.begin();
+      await transaction.append(topic, values('x'));
+      await transaction.sendOffsets(group, topic, new Map(offsets.entries()));
+      await transaction[fate]();
+      expect(await seen()).toEqual(expected);
+    }
+    await admin.disconnect();
+    await log.close();
+  });
+
+  test('refuses a record that the topic does not take, and says how large it is', async () => {
+    const log = await open();
+    const topic = newName('topic');
+    await log.createTopic(topic);
+    await expect(log.append(topic, [...values('small'), { value: new Uint8Array(2_000_000) }])).rejects.toMatchObject({
+      code: 'BAD_RECORD',
+      message: expect.stringMatching(/record 1 .* takes 20000\d\d bytes; the topic takes 1048588/),
+    });
+    await expect(log.append(topic, [{ value: null, timestamp: Date.now() + 1e9 }])).rejects.toMatchObject({
+      code: 'BAD_RECORD',
+    });
+    await log.append(topic, values('next'));
+    expect((await textsOf(log, topic)).at(-1)).toBe('next');
+    await log.close();
+  });
+
+  test('is open to many reads at once, each with its own place', async () => {
+    const log = await open();
+    const topic = newName('topic');
+    await log.createTopic(topic, { partitions: 3 });
+    const records = Array.from({ length: 90 }, (_, index) => ({ partition: index % 3, value: bytes(String(index)) }));
+    await log.append(topic, records);
+    const from = new Map([
+      [0, 0],
+      [1, 0],
+      [2, 0],
+    ]);
+    const following = Array.from({ length: 4 }, () => collect(log.read(topic, { from }), 93));
+    const bounded = await Promise.all(Array.from({ length: 4 }, () => readAll(log, topic)));
+    for (const read of bounded)
+      expect(read.map(({ value }) => textOf(value))).toEqual(records.map((_, index) => String(index)));
+    await log.append(
+      topic,
+      [0, 1, 2].map((partition) => ({ partition, value: bytes('late') })),
+    );
+    for (const read of await Promise.all(following))
+      expect(read.filter(({ value }) => textOf(value) === 'late').length).toBe(3);
+    await log.close();
+  });
+});
