@@ -22,26 +22,25 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const VERSION = '2.21.0';
-const WHEEL = {
-  file: `tensorflow_cpu-${VERSION}-cp311-cp311-manylinux_2_27_x86_64.whl`,
-  sha256: '2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c',
-};
-const FILES = {
-  'libtensorflow_framework.so.2': 'f060b323b26ef80add21b9df9428de3aeaf2843d772c5bb098745f7abff3709b',
-  'libtensorflow_cc.so.2': '6505a4b9657e62100c6bdacb683957a395cb047725042945aaa50e40a71e429e',
+/** The pinned release: its wheel, and of that the files that are needed, with their SHA-256. */
+export const RELEASE = {
+  version: '2.21.0',
+  package: 'tensorflow-cpu',
+  wheel: {
+    file: 'tensorflow_cpu-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl',
+    sha256: '2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c',
+    size: '274 MB',
+  },
+  files: {
+    'libtensorflow_framework.so.2': 'f060b323b26ef80add21b9df9428de3aeaf2843d772c5bb098745f7abff3709b',
+    'libtensorflow_cc.so.2': '6505a4b9657e62100c6bdacb683957a395cb047725042945aaa50e40a71e429e',
+  },
 };
 /** What the wheel was built for. It does not depend on the Python that fetches it. */
-const PIP_TARGET = [
-  '--python-version',
-  '3.11',
-  '--implementation',
-  'cp',
-  '--abi',
-  'cp311',
-  '--platform',
-  'manylinux_2_27_x86_64',
-];
+const PIP_TARGET =
+  '--python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_27_x86_64 --only-binary=:all:'.split(
+    ' ',
+  );
 const GLIBC = [2, 27];
 const MARKER = 'complete.json';
 const STALE_MS = 24 * 3600 * 1000;
@@ -53,8 +52,8 @@ function cacheFolder() {
   return process.env.REPULSOR_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'repulsor');
 }
 
-function librariesFolder() {
-  return join(cacheFolder(), `tensorflow-${VERSION}-cpu-linux-x64`);
+function librariesFolder(release) {
+  return join(cacheFolder(), `${release.package}-${release.version}-linux-x64`);
 }
 
 /** Why this machine cannot run the native engine, or undefined. */
@@ -81,13 +80,13 @@ function unsupported() {
  * The installed libraries, checked by size and time of change.
  * @returns {Promise<{ framework: string, cc: string, missing?: undefined } | { missing: string }>}
  */
-export async function installedLibraries() {
+export async function installedLibraries(release = RELEASE) {
   const reason = unsupported();
   if (reason) return { missing: reason };
-  const folder = librariesFolder();
+  const folder = librariesFolder(release);
   const marker = await readMarker(folder);
-  if (!marker) return { missing: `TensorFlow ${VERSION} is not in ${folder}` };
-  for (const name of Object.keys(FILES)) {
+  if (!marker) return { missing: `TensorFlow ${release.version} is not in ${folder}` };
+  for (const name of Object.keys(release.files)) {
     const found = await stat(join(folder, name)).catch(() => undefined);
     if (!found) return { missing: `${join(folder, name)} is missing` };
     if (found.size !== marker[name]?.size || found.mtimeMs !== marker[name]?.mtimeMs) {
@@ -105,13 +104,16 @@ async function readMarker(folder) {
   }
 }
 
-async function writeMarker(folder) {
+async function writeMarker(folder, release) {
   const marker = {};
-  for (const name of Object.keys(FILES)) {
+  for (const name of Object.keys(release.files)) {
     const { size, mtimeMs } = await stat(join(folder, name));
-    marker[name] = { size, mtimeMs, sha256: FILES[name] };
+    marker[name] = { size, mtimeMs, sha256: release.files[name] };
   }
-  await writeFile(join(folder, MARKER), `${JSON.stringify(marker, null, 2)}\n`);
+  // By a rename: a start that reads it at the same moment must not see a half of it.
+  const temporary = join(folder, `${MARKER}.${process.pid}`);
+  await writeFile(temporary, `${JSON.stringify(marker, null, 2)}\n`);
+  await rename(temporary, join(folder, MARKER));
 }
 
 async function sha256(path) {
@@ -121,18 +123,22 @@ async function sha256(path) {
 }
 
 /** The first file of `folder` that is missing or whose bytes are not those expected, or undefined. */
-async function firstDamaged(folder) {
-  for (const [name, expected] of Object.entries(FILES)) {
+async function firstDamaged(folder, release) {
+  for (const [name, expected] of Object.entries(release.files)) {
     const actual = await sha256(join(folder, name)).catch((error) => error.code ?? String(error));
     if (actual !== expected) return `${name} (${actual === 'ENOENT' ? 'missing' : `SHA-256 ${actual}`})`;
   }
   return undefined;
 }
 
+/** The programs running now: they must not outlive this one. */
+const children = new Set();
+
 /** Runs a program to its end. Resolves to what it printed; rejects with its last words. */
 function run(program, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    children.add(child);
     let out = '';
     let err = '';
     child.stdout.on('data', (chunk) => {
@@ -143,6 +149,7 @@ function run(program, args) {
     });
     child.on('error', reject);
     child.on('close', (code, signal) => {
+      children.delete(child);
       if (code === 0) return resolve(out);
       const lines = err
         .trim()
@@ -174,42 +181,37 @@ with zipfile.ZipFile(sys.argv[1]) as wheel:
 `;
 
 /** Fetches, checks and installs. Nothing is seen in the cache before it is whole. */
-async function install(say) {
+async function install(say, release) {
   const python = await findPython();
   const cache = cacheFolder();
   await mkdir(cache, { recursive: true });
   await removeStale(cache);
   const partial = await mkdtemp(join(cache, '.partial-'));
   const stop = (signal) => {
+    for (const child of children) child.kill('SIGKILL');
     rmSync(partial, { recursive: true, force: true });
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
   try {
-    say(`fetching TensorFlow ${VERSION} (274 MB, once) into ${cache} ...`);
-    const pip = [
-      '-m',
-      'pip',
-      'download',
-      '--no-deps',
-      '--no-cache-dir',
-      '--disable-pip-version-check',
-      '--only-binary=:all:',
-    ];
-    await run(python, [...pip, ...PIP_TARGET, '--dest', partial, `tensorflow-cpu==${VERSION}`]).catch((error) => {
-      throw new Error(`pip could not fetch tensorflow-cpu ${VERSION}: ${error.message}`);
+    say(`fetching TensorFlow ${release.version} (${release.wheel.size}, once) into ${cache} ...`);
+    const download = ['-m', 'pip', 'download', '--no-deps', '--no-cache-dir', '--disable-pip-version-check'];
+    const wanted = ['--dest', partial, `${release.package}==${release.version}`];
+    await run(python, [...download, ...PIP_TARGET, ...wanted]).catch((error) => {
+      throw new Error(`pip could not fetch ${release.package} ${release.version}: ${error.message}`);
     });
-    const wheel = join(partial, WHEEL.file);
+    const wheel = join(partial, release.wheel.file);
     const actual = await sha256(wheel).catch((error) => error.code);
-    if (actual !== WHEEL.sha256)
-      throw new Error(`${WHEEL.file} has SHA-256 ${actual}, not the expected ${WHEEL.sha256}`);
+    if (actual !== release.wheel.sha256) {
+      throw new Error(`${release.wheel.file} has SHA-256 ${actual}, not the expected ${release.wheel.sha256}`);
+    }
     const libraries = join(partial, 'libraries');
     await mkdir(libraries);
-    await run(python, ['-c', EXTRACT, wheel, libraries, ...Object.keys(FILES)]);
-    const damaged = await firstDamaged(libraries);
+    await run(python, ['-c', EXTRACT, wheel, libraries, ...Object.keys(release.files)]);
+    const damaged = await firstDamaged(libraries, release);
     if (damaged) throw new Error(`the wheel holds an unexpected ${damaged}`);
-    await writeMarker(libraries);
-    await publish(libraries, partial);
+    await writeMarker(libraries, release);
+    await publish(libraries, partial, release);
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop);
     await rm(partial, { recursive: true, force: true });
@@ -217,14 +219,14 @@ async function install(say) {
 }
 
 /** Puts the finished folder in its place: by one rename, whatever stood there before is moved out of the way. */
-async function publish(libraries, partial) {
-  const folder = librariesFolder();
+async function publish(libraries, partial, release) {
+  const folder = librariesFolder(release);
   try {
     await rename(libraries, folder);
   } catch (error) {
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     // Damaged, or another set-up that ran at the same time was faster: its folder is as good as ours.
-    if (!(await installedLibraries()).missing) return;
+    if (!(await installedLibraries(release)).missing) return;
     await rename(folder, join(partial, 'replaced'));
     await rename(libraries, folder);
   }
@@ -241,26 +243,26 @@ async function removeStale(cache) {
 }
 
 /** Brings the native engine. Resolves to undefined, or to the reason why not. */
-async function bringNative(say) {
+export async function bringNative(say, release = RELEASE) {
   const reason = unsupported();
   if (reason) return reason;
-  if (!(await installedLibraries()).missing) return undefined;
-  const folder = librariesFolder();
+  if (!(await installedLibraries(release)).missing) return undefined;
+  const folder = librariesFolder(release);
   if (existsSync(folder)) {
-    const damaged = await firstDamaged(folder);
+    const damaged = await firstDamaged(folder, release);
     // Touched, or copied from elsewhere, and unharmed: only the marker is old.
-    const marked =
+    if (
       !damaged &&
-      (await writeMarker(folder).then(
-        () => true,
-        () => false,
-      ));
-    if (marked) return undefined;
+      (await writeMarker(folder, release)
+        .then(() => true)
+        .catch(() => false))
+    )
+      return undefined;
     say(`replacing ${folder}: ${damaged ?? 'its marker cannot be written'}`);
   }
   try {
-    await install(say);
-    return (await installedLibraries()).missing;
+    await install(say, release);
+    return (await installedLibraries(release)).missing;
   } catch (error) {
     return error.message;
   }
@@ -284,7 +286,7 @@ async function main() {
   }
   const reason = await bringNative(say);
   if (reason === undefined) {
-    if (!options.quiet) console.log(`setup: engine native (TensorFlow ${VERSION} on the CPU). ${GPU}`);
+    if (!options.quiet) console.log(`setup: engine native (TensorFlow ${RELEASE.version} on the CPU). ${GPU}`);
     return 0;
   }
   if (options.engine === 'native') {
