@@ -44,6 +44,7 @@ export function loadCApi(framework: string, cc: string) {
   const libraries: LibraryHandle[] = [withoutRemarks(() => koffi.load(framework, { global: true }))];
   logErrorsOnly(libraries[0]!);
   libraries.push(koffi.load(cc, { global: true }));
+  for (const path of [framework, cc]) keepLoaded(path);
   koffi.struct('TF_Output', { oper: 'void *', index: 'int' });
   const bind = (declaration: string) => {
     for (const library of libraries.slice(1)) {
@@ -194,6 +195,15 @@ function logErrorsOnly(framework: LibraryHandle): void {
   } catch {
     // Another version: it prints its remarks.
   }
+}
+
+/**
+ * Node unloads what it loaded when it ends, and the framework does not survive that: a process that had not run a program
+ * yet would die of a segmentation fault instead of ending with its status. A library marked so is never unloaded.
+ */
+function keepLoaded(path: string): void {
+  const [RTLD_NOW, RTLD_NOLOAD, RTLD_NODELETE] = [0x2, 0x4, 0x1000];
+  koffi.load(null).func('void *dlopen(const char *, int)')(path, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 /**
