@@ -360,6 +360,22 @@ describe.each(logs)('$name log', (under: LogUnderTest) => {
       expect((await following).map(([record]) => textOf(record!.value))).toEqual(['a', 'a', 'a']);
     });
 
+    test('can be read at once when its commit has resolved, every time', async () => {
+      const log = await under.open();
+      const topic = await newTopic(log, { partitions: 12 });
+      const writer = await log.takeOver(newName('id'));
+      for (let round = 0; round < 15; round++) {
+        const transaction = await writer.begin();
+        const appended = await transaction.append(
+          topic,
+          Array.from({ length: 12 }, (_, partition) => ({ partition, value: bytes(String(round)) })),
+        );
+        await transaction.commit();
+        const ends = await Promise.all(appended.map(({ partition }) => log.offsets(topic, partition)));
+        for (const [index, { offset }] of appended.entries()) expect(ends[index]!.end).toBeGreaterThan(offset);
+      }
+    });
+
     test('that is aborted is never seen, and the next one follows', async () => {
       const log = await under.open();
       const topic = await newTopic(log);

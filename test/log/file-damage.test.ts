@@ -73,6 +73,8 @@ describe('the tail of a plain topic', () => {
       expect(await writer.append('t', values('next'))).toEqual([{ partition: 0, offset: kept.length }]);
       await writer.close();
       expect(await textsOf(reader, 't'), `${length} bytes, appended`).toEqual([...kept, 'next']);
+      const left = await readFile((await segmentsOf(copy))[0]!);
+      expect(left.length - left.lastIndexOf('RACK'), 'nothing of the torn append is left behind').toBe(ACK);
       await reader.close();
       await rm(copy, { recursive: true });
     }
