@@ -5,13 +5,14 @@ import { silenceCpuBackend } from '../cpu-backend.ts';
 import { onBackend } from '../on-backend.ts';
 import type { Output } from './c-api.ts';
 import type { Graph } from './graph.ts';
+import { replaceKernels } from './kernels.ts';
 import { LazyBinding, type TensorMetadata } from './lazy-binding.ts';
 
 /** tfjs-node's kernels look their backend up by this name: no other will do. */
 const BACKEND = 'tensorflow';
 
 /** The part of tfjs-node's NodeJSKernelBackend (nodejs_kernel_backend.ts) used here. */
-interface NodeKernelBackend extends tf.KernelBackend {
+export interface NodeKernelBackend extends tf.KernelBackend {
   createOutputTensor(metadata: TensorMetadata): tf.Tensor;
   getInputTensorIds(tensors: readonly tf.Tensor[]): number[];
   executeSingleOutput(name: string, attributes: object[], inputs: readonly tf.TensorInfo[]): tf.Tensor;
@@ -61,7 +62,7 @@ export class GraphBackend {
     // Priority 0: tfjs never takes it by itself.
     tf.registerBackend(BACKEND, () => backend, 0);
     require('@tensorflow/tfjs-node/dist/register_all_kernels');
-    replaceKernels();
+    replaceKernels(BACKEND);
     silenceCpuBackend(); // tfjs-node brings it along, and tensors made outside of a program land on it.
     return new GraphBackend(binding, backend);
   }
@@ -72,22 +73,4 @@ function restoreRemovedFunctions(): void {
   const util = nodeUtil as unknown as Record<string, unknown>;
   util['isNullOrUndefined'] ??= (value: unknown) => value === null || value === undefined;
   util['isArray'] ??= Array.isArray;
-}
-
-/** Kernels of tfjs-node that look at values before they run. */
-function replaceKernels(): void {
-  tf.unregisterKernel('GatherV2', BACKEND);
-  tf.registerKernel({
-    kernelName: 'GatherV2',
-    backendName: BACKEND,
-    // tfjs-node's reads the indices to check their range. TensorFlow's CPU kernel checks it when it runs.
-    kernelFunc: ({ inputs, attrs, backend }) => {
-      const { axis, batchDims } = attrs as unknown as { axis: number; batchDims: number };
-      const batch = { name: 'batch_dims', type: 1, value: batchDims ?? 0 };
-      return tf.tidy(() => {
-        const indices = [inputs['x']!, inputs['indices']!, tf.scalar(axis, 'int32')];
-        return (backend as NodeKernelBackend).executeSingleOutput('GatherV2', [batch], indices);
-      });
-    },
-  });
 }
