@@ -146,7 +146,7 @@ async function openBlob(path: string, gone: () => RepulsorError): Promise<FileHa
 
 function missing(folder: string, { sha256 }: BlobRef): RepulsorError {
   return new RepulsorError('STATE_MISSING', `the blob ${sha256} is not in ${folder}`, {
-    hint: 'Restore it from a backup, or fall back to the commit before.',
+    hint: 'Restore it from a backup, or fall back to the commit before (`repulsor train --fallback`).',
   });
 }
 
@@ -216,6 +216,6 @@ function failed(path: string, what: string, cause: unknown): RepulsorError {
 
 function damagedBlob(path: string, what: string): RepulsorError {
   return new RepulsorError('STATE_DAMAGED', `the blob ${path} is damaged: ${what}`, {
-    hint: 'Restore it from a backup, or fall back to the commit before.',
+    hint: 'Restore it from a backup, or fall back to the commit before (`repulsor train --fallback`).',
   });
 }

@@ -59,7 +59,7 @@ function decodeNegatives(topic: string, offset: number, value: Uint8Array | null
     }
   }
   throw new RepulsorError('STATE_DAMAGED', `the negatives at ${topic}, offset ${offset}, are damaged: ${what}`, {
-    hint: 'Nothing but a trainer may write this topic. Restore it from a copy, or fall back to an earlier commit.',
+    hint: 'Nothing but a trainer may write this topic. Restore it from a copy, or fall back to an earlier commit (`repulsor train --fallback`).',
     cause,
   });
 }
@@ -68,7 +68,7 @@ function damaged(topic: string, { commit }: CommitEntry, what: string): Repulsor
   return new RepulsorError(
     'STATE_DAMAGED',
     `the queue of commit ${commit.generation} (step ${commit.step}) does not come out of ${topic}: ${what}`,
-    { hint: 'Restore the topic from a copy, or fall back to the commit before.' },
+    { hint: 'Restore the topic from a copy, or fall back to the commit before (`repulsor train --fallback`).' },
   );
 }
 

@@ -88,7 +88,7 @@ export function decodeHeader(bytes: Uint8Array, dataBytes: number, where: string
 
 export function damaged(where: string, what: string, cause?: unknown): RepulsorError {
   return new RepulsorError('STATE_DAMAGED', `${where} is not a sound safetensors file: ${what}`, {
-    hint: 'Restore the file from a backup, or fall back to the commit before.',
+    hint: 'Restore the file from a backup, or fall back to the commit before (`repulsor train --fallback`).',
     cause,
   });
 }

@@ -1,12 +1,7 @@
-import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { getState } from '../checkpoint/state-blobs.ts';
-import { openEngine } from '../engine/choose.ts';
 import type { EngineName } from '../engine/engine.ts';
-import { drawGrid, type GridOptions } from '../sampling/draw-grid.ts';
+import type { GridOptions } from '../sampling/draw-grid.ts';
 import { openRun } from '../trainer/open-run.ts';
-import { flatten } from '../trainer/state-blobs.ts';
-import { trainLayout } from '../trainer/train-state.ts';
 import { openConsole } from './console.ts';
 import { engineOption, finiteNumber, labelList, wholeNumber } from './options.ts';
 
@@ -37,22 +32,8 @@ export function addSample(program: Command): void {
       const console = openConsole(options.json ?? false);
       const run = await openRun(folder, options.log);
       try {
-        const { pipeline, newest, store } = run;
-        const { engine, message } = await openEngine({ name: options.engine });
-        console.note(message);
-        const { ema } = await getState(store, newest.commit.blobs, ['ema']);
-        const parameters = flatten(ema, '', trainLayout(pipeline), 'the blob ema');
-        const out = options.out ?? join(folder, `samples-${newest.commit.step}.png`);
-        // A pipeline that draws none at its end says 0.
-        const perLabel = options.perLabel ?? Math.max(1, pipeline.sampling.perLabel);
-        const drawn = await drawGrid(engine, pipeline, parameters, out, { ...options, perLabel }, (done) =>
-          console.note(`sampling: ${Math.round(100 * done)}%`),
-        );
-        engine.dispose();
-        console.result(
-          { grid: out, step: newest.commit.step, engine: engine.name, ...drawn },
-          `${drawn.images} samples of step ${newest.commit.step}: ${out}`,
-        );
+        const { drawRun } = await import('./draw-run.ts');
+        await drawRun(run, options, console);
       } finally {
         await run.log.close();
       }

@@ -1,39 +1,17 @@
-import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { openFolderStore } from '../checkpoint/folder-store.ts';
-import { createRunFolder, findRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
-import { runTopics } from '../checkpoint/run-id.ts';
-import { openEngine } from '../engine/choose.ts';
-import type { EngineName } from '../engine/engine.ts';
-import { EXIT, RepulsorError } from '../errors.ts';
-import { digits } from '../ingest/digits.ts';
-import { ingest } from '../ingest/ingest.ts';
-import type { Log } from '../log/log.ts';
-import { parseLogUrl } from '../log/log-url.ts';
-import { openLog } from '../log/open-log.ts';
-import { createMetrics } from '../metrics/metrics.ts';
-import { createProgress } from '../metrics/progress.ts';
-import { startMetricsServer } from '../metrics/server.ts';
-import { drawGrid } from '../sampling/draw-grid.ts';
-import type { Pipeline } from '../trainer/pipeline.ts';
-import { train } from '../trainer/trainer.ts';
-import { type Console, openConsole } from './console.ts';
+import { openConsole } from './console.ts';
 import { loadPipeline } from './load-pipeline.ts';
 import { engineOption, wholeNumber } from './options.ts';
+import type { TrainingOptions } from './training.ts';
 
-interface TrainOptions {
+interface TrainOptions extends TrainingOptions {
   readonly log?: string;
   readonly topic?: string;
-  readonly run?: string;
   readonly steps?: number;
   readonly seed?: number;
   readonly set: string[];
-  readonly engine: EngineName | 'auto';
-  readonly threads?: number;
   readonly metricsPort?: number;
   readonly metricsHost?: string;
-  readonly fallback?: boolean;
   readonly json?: boolean;
 }
 
@@ -67,7 +45,9 @@ Examples:
     )
     .action(async (file: string, options: TrainOptions) => {
       const pipeline = await loadPipeline(file, overrides(options));
-      process.exitCode = await run(pipeline, options, openConsole(options.json ?? false));
+      // The engine's code is loaded once the settings are right.
+      const { runTraining } = await import('./training.ts');
+      process.exitCode = await runTraining(pipeline, options, openConsole(options.json ?? false));
     });
 }
 
@@ -86,183 +66,4 @@ function overrides(options: TrainOptions): string[] {
     ...text('metrics.host', options.metricsHost),
     ...options.set,
   ];
-}
-
-/** Returns the exit status. */
-async function run(pipeline: Pipeline, options: TrainOptions, console: Console): Promise<number> {
-  const folder = options.run ?? join('runs', pipeline.name);
-  const { engine, message } = await openEngine({
-    name: options.engine,
-    ...(options.threads !== undefined && { threads: options.threads }),
-  });
-  console.note(message);
-  const log = await openLog(pipeline.log);
-  // Lines for people go above the progress display while it stands, or the next redraw would wipe them out.
-  let note = console.note;
-  const interrupt = interruption((line) => note(line));
-  try {
-    await fillTopic(log, pipeline, console);
-    const described = await openOrCreateRun(folder, log, pipeline);
-    const metrics = createMetrics({ run: described.run, engine });
-    const { host, port } = pipeline.metrics;
-    const server = await startMetricsServer({
-      registry: metrics.registry,
-      host,
-      ...(port !== null && { port }),
-      note: console.warn,
-    });
-    const progress = createProgress({
-      total: pipeline.steps,
-      stream: console.json ? { write: () => true } : process.stderr,
-      isTTY: !console.json && process.stderr.isTTY === true,
-    });
-    note = progress.note;
-    const warn = (line: string) => (console.json ? console.warn(line) : progress.note(`warning: ${line}`));
-    try {
-      const result = await train({
-        pipeline,
-        log,
-        store: await openFolderStore(described.blobs),
-        run: described.run,
-        engine,
-        signal: interrupt.signal,
-        fallback: options.fallback ?? false,
-        observer: {
-          ...metrics,
-          onStart(commit) {
-            metrics.restore({
-              step: commit?.step ?? 0,
-              samples: commit?.position.samples ?? 0,
-              generation: commit?.generation ?? 0,
-            });
-            progress.note(
-              commit === null
-                ? `run ${described.run} in ${folder}: begins; metrics at ${server.url}`
-                : `run ${described.run} in ${folder}: goes on after step ${commit.step}; metrics at ${server.url}`,
-            );
-          },
-          onStep(report) {
-            metrics.onStep(report);
-            progress.onStep(report);
-          },
-          onCommit(report) {
-            metrics.onCommit(report);
-            progress.onCommit(report);
-          },
-          onCommitFailure(error) {
-            metrics.onCommitFailure();
-            warn(`a commit failed and is tried again: ${error.message}`);
-          },
-          onWarning: warn,
-        },
-      });
-      progress.end();
-      const interrupted = result.ended === 'interrupted';
-      const grid =
-        interrupted || !isDrawn(pipeline)
-          ? null
-          : await drawSamples(engine, pipeline, result.ema, join(folder, `samples-${result.step}.png`), console);
-      console.result(
-        {
-          run: described.run,
-          folder,
-          ended: result.ended,
-          steps: result.step,
-          steps_here: result.stepsHere,
-          loss: result.report?.terms ?? null,
-          samples: result.samplesHere,
-          images_per_second: result.samplesPerSecond,
-          engine: engine.name,
-          engine_version: engine.version,
-          grid,
-        },
-        interrupted
-          ? `interrupted after step ${result.step}, all committed; the same command goes on from there`
-          : `${result.step} steps done, all committed${grid === null ? '' : `; samples: ${grid}`}`,
-      );
-      return interrupted ? EXIT.interrupted : EXIT.done;
-    } finally {
-      progress.end();
-      await server.close();
-    }
-  } finally {
-    interrupt.restore();
-    await log.close();
-    engine.dispose();
-  }
-}
-
-/** The first Ctrl-C (or SIGTERM) asks for a clean end, the second ends at once. */
-function interruption(note: (line: string) => void): { signal: AbortSignal; restore(): void } {
-  const controller = new AbortController();
-  const onSignal = () => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    note('stopping after this step, with a commit (once more ends at once, and loses what is not committed)');
-    controller.abort();
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return {
-    signal: controller.signal,
-    restore: () => {
-      process.off('SIGINT', onSignal);
-      process.off('SIGTERM', onSignal);
-    },
-  };
-}
-
-/** Fills the topic with the pipeline's built-in data set where it is missing or empty, all of it or nothing. */
-async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promise<void> {
-  const { topic, ingest: dataSet } = pipeline.source;
-  if (dataSet === null) return;
-  await log.createTopic(topic);
-  for (const partition of await log.partitions(topic)) if ((await log.offsets(topic, partition)).end > 0) return;
-  console.note(`topic ${topic} in ${log.url} is empty: filling it with ${dataSet}`);
-  const { images, records } = await ingest(log, topic, digits(), { time: Date.now(), atomic: true });
-  console.note(`${images} images in ${records} records`);
-}
-
-/** The run folder; a new one gets an id that no other run of the log has. */
-async function openOrCreateRun(folder: string, log: Log, pipeline: Pipeline): Promise<RunFolder> {
-  const there = await findRunFolder(folder);
-  const lives = anywhere(log.url);
-  if (there === null)
-    return createRunFolder(folder, {
-      run: `${pipeline.name}-${randomBytes(4).toString('hex')}`,
-      log: lives,
-      pipeline: pipeline.name,
-      created: new Date().toISOString(),
-    });
-  // A log may move, or be reached through other brokers: where the run's commits are, there it lives.
-  if (there.log === lives || (await log.topics()).includes(runTopics(there.run).commits)) return there;
-  throw new RepulsorError(
-    'STATE_MISMATCH',
-    `the run in ${folder} lives in ${there.log}; ${lives} has no commit of it`,
-    {
-      hint: `give --log ${there.log}, or begin a new run with --run`,
-    },
-  );
-}
-
-/** The log's URL, so that it names the same log whatever folder a command is started in. */
-function anywhere(url: string): string {
-  const address = parseLogUrl(url);
-  return address.kind === 'file' ? `file:${address.folder}` : address.url;
-}
-
-/** Latents are no picture without their decoder. */
-function isDrawn({ sampling, model }: Pipeline): boolean {
-  return sampling.perLabel > 0 && [1, 3].includes(model.input[2]);
-}
-
-async function drawSamples(
-  engine: Parameters<typeof drawGrid>[0],
-  pipeline: Pipeline,
-  ema: Parameters<typeof drawGrid>[2],
-  out: string,
-  console: Console,
-): Promise<string> {
-  console.note('drawing samples');
-  await drawGrid(engine, pipeline, ema, out, {}, () => {});
-  return out;
 }

@@ -1,0 +1,94 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, freemem, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+import { openEngine } from '../engine/choose.ts';
+import type { Engine, EngineName } from '../engine/engine.ts';
+import { RepulsorError } from '../errors.ts';
+import { openLog } from '../log/open-log.ts';
+import { normals } from '../random/philox.ts';
+
+/** One thing that has to work. */
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly hint?: string;
+}
+
+/** Tries all of it, and says what works. Without a log a scratch file log is tried. */
+export async function runChecks(options: { engine: EngineName | 'auto'; log?: string }): Promise<Check[]> {
+  return [
+    nodeCheck(),
+    { name: 'memory', ok: true, detail: `${gib(freemem())} GiB free of ${gib(totalmem())} GiB` },
+    { name: 'cores', ok: true, detail: `${cpus().length} (${cpus()[0]?.model.trim() ?? 'unknown'})` },
+    await tried('engine', () => engineCheck(options.engine)),
+    await tried('log', () => logCheck(options.log)),
+  ];
+}
+
+const gib = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
+
+function nodeCheck(): Check {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const ok = major > 20 || (major === 20 && minor >= 19);
+  return { name: 'node', ok, detail: process.version, ...(ok ? {} : { hint: 'install Node 20.19 or later' }) };
+}
+
+async function tried(name: string, check: () => Promise<string>): Promise<Check> {
+  try {
+    return { name, ok: true, detail: await check() };
+  } catch (error) {
+    const hint = error instanceof RepulsorError ? { hint: error.hint } : {};
+    return { name, ok: false, detail: (error as Error).message, ...hint };
+  }
+}
+
+async function engineCheck(name: EngineName | 'auto'): Promise<string> {
+  const { engine, message } = await openEngine({ name });
+  try {
+    return `${message}; ${(await gigaflops(engine)).toFixed(0)} GFLOP/s in a float32 matrix product`;
+  } finally {
+    engine.dispose();
+  }
+}
+
+/** The best of three products of two square matrices. */
+async function gigaflops(engine: Engine): Promise<number> {
+  const n = engine.name === 'cpu' ? 256 : 1024;
+  const shape = [n, n];
+  const program = await engine.compile({
+    name: 'doctor',
+    seed: 0,
+    state: { a: { shape, dtype: 'float32', data: normals(0, 'doctor', 0, n * n) } },
+    inputs: { b: { shape, dtype: 'float32' } },
+    // One number comes out, so that the copy of a matrix is not timed with it.
+    fn: (state, inputs) => ({ outputs: { sum: tf.sum(tf.matMul(state['a'] as Tensor2D, inputs['b'] as Tensor2D)) } }),
+  });
+  const b = normals(1, 'doctor', 0, n * n);
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 4; i++) {
+    const begin = performance.now();
+    await program.run({ b }, 0);
+    if (i > 0) best = Math.min(best, performance.now() - begin);
+  }
+  program.dispose();
+  return (2 * n ** 3) / best / 1e6;
+}
+
+async function logCheck(url: string | undefined): Promise<string> {
+  const scratch = url === undefined ? await mkdtemp(join(tmpdir(), 'repulsor-doctor-')) : null;
+  const log = await openLog(url ?? `file:${scratch}`);
+  try {
+    if (scratch !== null) {
+      await log.createTopic('doctor');
+      await log.append('doctor', [{ value: new Uint8Array(1) }]);
+      return 'a file log can be written (name a broker with --log to try it)';
+    }
+    return `${log.url} answers; ${(await log.topics()).length} topics`;
+  } finally {
+    await log.close();
+    if (scratch !== null) await rm(scratch, { recursive: true });
+  }
+}

@@ -1,0 +1,116 @@
+import { access, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type CommandEnd, jsonOf, ROOT, runCommand } from './command.ts';
+
+/**
+ * Every example that a command's --help shows, run as it stands there, in a folder of its own. What would take minutes gets
+ * fewer steps, and a broker's address becomes a file log's.
+ */
+let folder: string;
+const shown = new Map<string, string[]>();
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'repulsor-cli-'));
+  await symlink(join(ROOT, 'pipelines'), join(folder, 'pipelines'));
+  for (const command of ['train', 'sample', 'inspect', 'ingest', 'doctor']) {
+    const help = await runCommand([command, '--help'], { cwd: folder });
+    expect(help, help.stderr).toMatchObject({ code: 0, stderr: '' });
+    const examples = help.stdout.split(/^Examples?:$/m)[1] ?? '';
+    shown.set(
+      command,
+      [...examples.matchAll(/^ {2}repulsor (.+)$/gm)].map(([, line]) => line!),
+    );
+  }
+}, 60_000);
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function example(command: string, index: number, ...more: string[]): Promise<CommandEnd> {
+  const line = shown.get(command)![index]!;
+  const args = line.replace('kafka://localhost:9092', 'file:runs/log').split(' ');
+  expect(args[0]).toBe(command);
+  const end = await runCommand([...args, ...more], { cwd: folder });
+  expect(end, `${line}: ${end.stderr}`).toMatchObject({ code: 0, signal: null });
+  return end;
+}
+
+const few = ['--set', 'sampling.steps=1', '--set', 'sampling.perLabel=1', '--metrics-port', '0'];
+
+test('each command shows how it is used', () => {
+  const counts = [...shown].map(([command, examples]) => [command, examples.length]);
+  expect(counts).toEqual([
+    ['train', 2],
+    ['sample', 1],
+    ['inspect', 2],
+    ['ingest', 1],
+    ['doctor', 1],
+  ]);
+});
+
+test('train', async () => {
+  const end = await example('train', 0, '--steps', '3', ...few);
+  expect(end.stdout).toBe('3 steps done, all committed; samples: runs/digits/samples-3.png\n');
+  expect(end.stderr).toMatch(/^engine: native/m);
+  expect(end.stderr).toMatch(/^10000 images in 100 records$/m);
+  await access(join(folder, 'runs/digits/samples-3.png'));
+  const second = jsonOf(await example('train', 1, '--json', ...few));
+  expect(second).toMatchObject({
+    ended: 'steps',
+    steps: 50,
+    samples: 1600,
+    engine: 'native',
+    grid: 'runs/try/samples-50.png',
+  });
+}, 120_000);
+
+test('sample', async () => {
+  const end = await example('sample', 0, '--steps', '1');
+  expect(end.stdout).toBe('100 samples of step 3: grid.png\n');
+  // Ten rows of ten images of 28 pixels, 2 apart, and each pixel twice as large.
+  const size = 2 * (10 * 30 + 2);
+  expect(await sharp(join(folder, 'grid.png')).metadata()).toMatchObject({ format: 'png', width: size, height: size });
+}, 60_000);
+
+test('inspect', async () => {
+  const run = await example('inspect', 0);
+  expect(run.stderr).toBe('');
+  expect(run.stdout).toMatch(/^step +3$/m);
+  expect(run.stdout).toMatch(/^pipeline +digits$/m);
+  const topic = jsonOf(await example('inspect', 1));
+  expect(topic).toEqual({
+    topic: 'digits',
+    log: 'file:runs/log',
+    partitions: [{ partition: 0, earliest: 0, end: 100 }],
+  });
+}, 60_000);
+
+test('ingest', async () => {
+  const end = await example('ingest', 0);
+  expect(end.stdout).toMatch(/^10000 images in 100 records \(\d.\d MB\) appended to more-digits in file:runs\/log\n$/);
+}, 60_000);
+
+test('doctor', async () => {
+  const end = await example('doctor', 0, '--json');
+  const { ok, checks } = jsonOf(end) as { ok: boolean; checks: { name: string; ok: boolean; detail: string }[] };
+  expect(ok).toBe(true);
+  expect(checks.map(({ name, ok }) => [name, ok])).toEqual(
+    ['node', 'memory', 'cores', 'engine', 'log'].map((name) => [name, true]),
+  );
+  expect(checks[3]!.detail).toMatch(/^engine: native .*; \d+ GFLOP\/s in a float32 matrix product$/);
+  expect(checks[4]!.detail).toMatch(/^file:runs\/log answers; \d+ topics$/);
+  // And without a log, for people.
+  const alone = await runCommand(['doctor'], { cwd: folder });
+  expect(alone, alone.stderr).toMatchObject({ code: 0 });
+  expect(alone.stdout).toMatch(/^ok {4}log +a file log can be written/m);
+}, 60_000);
+
+test('every command is in the help of all, with the exit statuses', async () => {
+  const { stdout, code } = await runCommand(['--help']);
+  expect(code).toBe(0);
+  for (const command of shown.keys()) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+  expect(stdout.replace(/\s+/g, ' ')).toContain(
+    'Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 another trainer',
+  );
+}, 60_000);
