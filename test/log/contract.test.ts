@@ -433,6 +433,21 @@ describe.each(logs)('$name log', (under: LogUnderTest) => {
       await third.abort();
     });
 
+    test('left open when the log is closed is aborted', async () => {
+      const log = await under.open();
+      const topic = await newTopic(log);
+      const writer = await log.takeOver(newName('id'));
+      const transaction = await writer.begin();
+      await transaction.append(topic, values('open'));
+      await log.close();
+      const other = await under.open();
+      expect(await textsOf(other, topic)).toEqual([]);
+      await expect(transaction.commit()).rejects.toMatchObject({ code: 'LOG_FAILED' });
+      if (under.name === 'file') return; // where such a topic has no other writer
+      await other.append(topic, values('after'));
+      expect(await textsOf(other, topic)).toEqual(['after']);
+    });
+
     test('commits what was appended without being awaited', async () => {
       const log = await under.open();
       const topic = await newTopic(log);

@@ -1,8 +1,8 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../../errors.ts';
 import { checksum } from './crc.ts';
-import { createExclusively, isCode, removeIfThere } from './durable-file.ts';
+import { createExclusively, isCode, makeFolder, removeIfThere } from './durable-file.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 
 /*
@@ -84,8 +84,8 @@ export class Chain {
     this.#group = group;
   }
 
-  async create(): Promise<void> {
-    await mkdir(this.folder, { recursive: true });
+  create(): Promise<void> {
+    return makeFolder(this.folder);
   }
 
   /** The entries from `slot` on, as many as there are now. @throws RepulsorError STATE_DAMAGED */

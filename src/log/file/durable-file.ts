@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /*
- * The three ways in which a file comes to be, each durable when its promise resolves: the bytes are synced before the
- * name exists, and the folder after it.
+ * The ways in which files and folders come to be, each durable when its promise resolves: the bytes are synced before
+ * the name exists, and the folder that holds the name after it.
  */
 
 /** Syncs a folder's entries. Windows can not, and keeps them without. */
@@ -15,6 +15,16 @@ export async function syncFolder(folder: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** Makes a folder and those above it that are missing. */
+export async function makeFolder(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return;
+  for (let folder = dirname(path); folder.length >= dirname(first).length; folder = dirname(folder)) {
+    await syncFolder(folder);
+    if (folder === dirname(folder)) return;
   }
 }
 

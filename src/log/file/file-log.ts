@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RepulsorError } from '../../errors.ts';
 import type {
@@ -16,6 +15,7 @@ import { inTurns, type PartitionCursor } from '../turns.ts';
 import { Chain } from './chain.ts';
 import { Committed } from './committed.ts';
 import { CommittedCursor } from './committed-cursor.ts';
+import { makeFolder } from './durable-file.ts';
 import { EpochPartition } from './epoch-partition.ts';
 import { asLogError } from './file-errors.ts';
 import { takeOverFile } from './file-transaction.ts';
@@ -31,8 +31,9 @@ export interface FileLogOptions {
   readonly segmentBytes?: number;
 }
 
-/** How often a reader looks for records that another process may have written. */
-const POLL_MS = 20;
+/** How often a reader looks for records that another process may have written: less often the longer none came. */
+const SHORTEST_POLL_MS = 5;
+const LONGEST_POLL_MS = 100;
 
 /** The embedded log: a folder, written by one process a topic, read by any number. layout.ts says what lies where. */
 export class FileLog implements Log {
@@ -53,7 +54,7 @@ export class FileLog implements Log {
   /** Opens the log in folder `root`, which is made when it is not there. @throws RepulsorError LOG_UNREACHABLE */
   static async open(root: string, url: string, options: FileLogOptions = {}): Promise<FileLog> {
     try {
-      await mkdir(topicsFolder(root), { recursive: true });
+      await makeFolder(topicsFolder(root));
     } catch (error) {
       throw new RepulsorError(
         'LOG_UNREACHABLE',
@@ -76,7 +77,7 @@ export class FileLog implements Log {
   }
 
   async partitions(topic: string): Promise<number[]> {
-    const { partitions } = await loadTopic(this.#root, topic);
+    const { partitions } = await asLogError(`looking up ${topic}`, () => loadTopic(this.#root, topic));
     return Array.from({ length: partitions }, (_, partition) => partition);
   }
 
@@ -111,9 +112,16 @@ export class FileLog implements Log {
     const windowBytes = Math.min(1 << 20, Math.max(4096, Math.floor(maxBufferedBytes / Math.max(1, from.size))));
     const cursors = await asLogError(`reading ${topic}`, () => this.#cursors(topic, from, to, windowBytes, signal));
     if (cursors === null) return;
-    const wait = (): Promise<void> => pause(POLL_MS, signal);
+    let delay = SHORTEST_POLL_MS;
+    const wait = async (): Promise<void> => {
+      await pause(delay, signal);
+      delay = Math.min(delay * 2, LONGEST_POLL_MS);
+    };
     const records = inTurns(cursors, { bounded: to !== undefined, turn, signal, wait });
-    yield* asLogErrors(`reading ${topic}`, records);
+    for await (const record of asLogErrors(`reading ${topic}`, records)) {
+      delay = SHORTEST_POLL_MS;
+      yield record;
+    }
   }
 
   /** One cursor a partition; null when the signal aborted before the topic had a writer. */
@@ -134,7 +142,7 @@ export class FileLog implements Log {
     if (wanted.length === 0 && to !== undefined) return [];
     let owner = await loadOwner(this.#root, topic);
     while (owner === null) {
-      await pause(POLL_MS, signal);
+      await pause(LONGEST_POLL_MS, signal);
       if (signal?.aborted) return null;
       owner = await loadOwner(this.#root, topic);
     }

@@ -5,6 +5,7 @@ import type { Appended, FencedWriter, NewRecord, Transaction } from '../log.ts';
 import type { GroupOffsets, Span } from './chain.ts';
 import type { Committed } from './committed.ts';
 import type { EpochPartition } from './epoch-partition.ts';
+import { asLogError } from './file-errors.ts';
 import { ownIdentity } from './process-identity.ts';
 
 /** What a writer needs to know of the log it writes to. */
@@ -171,7 +172,7 @@ class FileTransaction implements Transaction {
   #inOrder<T>(work: () => Promise<T>): Promise<T> {
     const run = this.#last.then(() => {
       this.#writer.demandUsable();
-      if (!this.#over) return work();
+      if (!this.#over) return asLogError(`writing in a transaction of ${this.#writer.id}`, work);
       throw new RepulsorError('LOG_FAILED', `this transaction of ${this.#writer.id} is over`, {
         hint: 'Begin another one: a transaction is used once.',
       });

@@ -130,6 +130,15 @@ export class PlainPartition {
     return PlainPartition.open(this.#options);
   }
 
+  /**
+   * After an append that failed: cuts what of it reached the file, so that nobody takes it for written. A page that
+   * could not be written may look written until the power goes: after a failed fsync Linux calls it clean.
+   */
+  async abandon(): Promise<void> {
+    await this.#handle.truncate(this.#position).catch(() => undefined); // opening it again looks once more
+    await this.#handle.close().catch(() => undefined);
+  }
+
   async close(): Promise<void> {
     await this.#handle.sync();
     await this.#handle.close();

@@ -48,9 +48,8 @@ export class PlainWriter {
     try {
       return await target.append(records, now);
     } catch (error) {
-      // What of it reached the file is not known (a full disk, say): the next append looks and cuts a torn tail.
       this.#partitions.delete(partition);
-      await target.close().catch(() => undefined);
+      await target.abandon();
       throw error;
     }
   }

@@ -126,7 +126,7 @@ export class SegmentReader {
     const found = Buffer.from(await this.#read(block.end, ACK));
     const torn = expected.subarray(0, found.byteLength).equals(found) || found.every((byte) => byte === 0);
     if (!torn) throw damaged(this.path, block.end, 'the ack of a block does not check');
-    await this.#handle.datasync();
+    if (process.platform !== 'win32') await this.#handle.datasync(); // which takes no handle opened for reading
     return true;
   }
 

@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { RepulsorError } from '../../errors.ts';
 import type { TopicSettings } from '../log.ts';
-import { createExclusively, isCode } from './durable-file.ts';
+import { createExclusively, isCode, makeFolder } from './durable-file.ts';
 import { checkTopicName, ownerFile, partitionFolder, topicFile, topicFolder, topicsFolder } from './layout.ts';
 
 export interface StoredTopic {
@@ -27,7 +27,7 @@ export async function storeTopic(root: string, topic: string, settings: TopicSet
     });
   }
   for (let partition = 0; partition < partitions; partition++) {
-    await mkdir(partitionFolder(root, topic, partition), { recursive: true });
+    await makeFolder(partitionFolder(root, topic, partition));
   }
   const stored: StoredTopic = { version: 1, partitions, retentionMs };
   await createExclusively(topicFile(root, topic), Buffer.from(`${JSON.stringify(stored)}\n`));

@@ -29,6 +29,7 @@ export class KafkaLog implements Log {
   readonly #limits: TopicLimits;
   /** Clients of the reads that are under way. */
   readonly #readers = new Set<KafkaClient>();
+  readonly #writers = new Set<FencedWriter>();
   #producer: Promise<KafkaProducer> | null = null;
   readonly #appending = new Map<string, Promise<unknown>>();
 
@@ -94,10 +95,11 @@ export class KafkaLog implements Log {
 
   async *read(topic: string, options: ReadOptions): AsyncGenerator<LogRecord> {
     const { from, to, turn, signal, maxBufferedBytes = 16 * 1024 * 1024 } = options;
-    for (const [partition, offset] of from) {
+    const check = async ([partition, offset]: readonly [number, number]): Promise<void> => {
       const { earliest, end } = await this.offsets(topic, partition);
       if (offset < earliest || offset > end) throw outsideError(topic, partition, offset, earliest, end);
-    }
+    };
+    await Promise.all([...from].map(check));
     const client = new KafkaClient(this.#client.address);
     this.#readers.add(client);
     try {
@@ -139,11 +141,14 @@ export class KafkaLog implements Log {
     return new KafkaProducer(this.#client, identity, null, this.#limits);
   }
 
-  takeOver(transactionalId: string): Promise<FencedWriter> {
-    return takeOverKafka(transactionalId, this.#client, this.#limits);
+  async takeOver(transactionalId: string): Promise<FencedWriter> {
+    const writer = await takeOverKafka(transactionalId, this.#client, this.#limits);
+    this.#writers.add(writer);
+    return writer;
   }
 
   async close(): Promise<void> {
+    for (const writer of this.#writers) await writer.close();
     await Promise.all(this.#appending.values());
     await Promise.all([this.#client, ...this.#readers].map((client) => client.close()));
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RepulsorError } from '../../errors.ts';
 import { appendByPartition } from '../append-by-partition.ts';
 import type { Appended, FencedWriter, NewRecord, Transaction } from '../log.ts';
@@ -7,6 +8,7 @@ import { KafkaProducer, type ProducerIdentity, type TopicLimits } from './kafka-
 
 /** The broker aborts a transaction that is open for longer: a dead writer's holds up readers no longer than this. */
 const TRANSACTION_TIMEOUT_MS = 60_000;
+const CLOSE_MS = 3_000;
 
 /** Takes the id over: the broker raises its epoch, and ends the open transaction of the writer before. */
 export async function takeOverKafka(id: string, client: KafkaClient, limits: TopicLimits): Promise<KafkaWriter> {
@@ -23,7 +25,7 @@ export class KafkaWriter implements FencedWriter {
   readonly producer: KafkaProducer;
   readonly #client: KafkaClient;
   readonly #identity: ProducerIdentity;
-  #open = false;
+  #open: KafkaTransaction | null = null;
   /** Why nothing can be written any more. */
   #ended: RepulsorError | null = null;
 
@@ -37,13 +39,13 @@ export class KafkaWriter implements FencedWriter {
 
   async begin(): Promise<Transaction> {
     this.demandUsable();
-    if (this.#open) {
+    if (this.#open !== null) {
       throw new RepulsorError('LOG_FAILED', `a transaction of ${this.id} is open already`, {
         hint: 'Commit or abort it first: an id has one transaction at a time.',
       });
     }
-    this.#open = true;
-    return new KafkaTransaction(this);
+    this.#open = new KafkaTransaction(this);
+    return this.#open;
   }
 
   demandUsable(): void {
@@ -103,10 +105,13 @@ export class KafkaWriter implements FencedWriter {
   }
 
   finish(): void {
-    this.#open = false;
+    this.#open = null;
   }
 
+  /** Aborts an open transaction, which would hold up readers until its timeout; does not wait long for that. */
   async close(): Promise<void> {
+    const aborted = this.#open?.abort().catch(() => undefined);
+    if (aborted !== undefined) await Promise.race([aborted, sleep(CLOSE_MS, undefined, { ref: false })]);
     this.#ended ??= new RepulsorError('LOG_FAILED', `the writer of ${this.id} is closed`, {
       hint: 'Take the id over again.',
     });

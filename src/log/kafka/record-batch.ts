@@ -3,6 +3,7 @@ import { gunzip } from 'node:zlib';
 import { RepulsorError } from '../../errors.ts';
 import type { LogRecord, NewRecord } from '../log.ts';
 import { crc32c } from './crc32c.ts';
+import { bytesSize, VarintReader, VarintWriter, varintSize } from './varint.ts';
 
 /*
  * batch    = baseOffset:i64 length:i32 leaderEpoch:i32 magic:i8 crc:u32 attributes:i16 lastOffsetDelta:i32
@@ -191,68 +192,4 @@ function recordSize({ key = null, value, headers = {} }: NewRecord, index: numbe
     size += varintSize(nameBytes) + nameBytes + bytesSize(bytes);
   }
   return size;
-}
-
-const bytesSize = (bytes: Uint8Array | null): number =>
-  bytes === null ? varintSize(-1) : varintSize(bytes.byteLength) + bytes.byteLength;
-
-// Zigzag without 32-bit operators: timestamps' deltas reach beyond 32 bits, and 2^53 is enough for them.
-const zigzag = (value: number): number => (value >= 0 ? value * 2 : value * -2 - 1);
-const unzigzag = (value: number): number => (value % 2 === 0 ? value / 2 : -(value + 1) / 2);
-
-function varintSize(value: number): number {
-  let size = 1;
-  for (let rest = zigzag(value); rest >= 128; rest = Math.floor(rest / 128)) size += 1;
-  return size;
-}
-
-class VarintWriter {
-  at: number;
-  readonly #target: Buffer;
-
-  constructor(target: Buffer, at: number) {
-    this.#target = target;
-    this.at = at;
-  }
-
-  varint(value: number): void {
-    let rest = zigzag(value);
-    for (; rest >= 128; rest = Math.floor(rest / 128)) this.#target[this.at++] = (rest % 128) | 0x80;
-    this.#target[this.at++] = rest;
-  }
-
-  bytes(bytes: Uint8Array | null): void {
-    this.varint(bytes === null ? -1 : bytes.byteLength);
-    if (bytes === null) return;
-    this.#target.set(bytes, this.at);
-    this.at += bytes.byteLength;
-  }
-}
-
-class VarintReader {
-  at: number;
-  readonly #source: Buffer;
-
-  constructor(source: Buffer, at: number) {
-    this.#source = source;
-    this.at = at;
-  }
-
-  varint(): number {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = this.#source[this.at++];
-      if (byte === undefined) throw new RangeError('a varint runs past the end of its batch');
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return unzigzag(value);
-    }
-  }
-
-  /** A copy: a record that is kept keeps nothing else alive. */
-  bytes(): Uint8Array | null {
-    const size = this.varint();
-    if (size < 0) return null;
-    this.at += size;
-    return new Uint8Array(this.#source.subarray(this.at - size, this.at));
-  }
 }
