@@ -84,7 +84,7 @@ export class KafkaWriter implements FencedWriter {
 
   /**
    * Ends the transaction. The broker answers once the outcome is on its disk; markers, which let readers see the
-   * records, follow. Asked again it says "concurrent transactions" until they are written: so a commit asks twice, and
+   * records, follow. Asked again it says "concurrent transactions" until they are written: so this asks twice, and
    * what is committed can be read when it resolves. Being fenced at the second time does not matter any more.
    */
   async end(commit: boolean): Promise<void> {
@@ -101,7 +101,7 @@ export class KafkaWriter implements FencedWriter {
       });
       throw error;
     }
-    if (commit) await ask().catch(() => undefined);
+    await ask().catch(() => undefined);
   }
 
   finish(): void {
