@@ -37,7 +37,8 @@ export interface Random {
 /**
  * A pure function from state and inputs to new state and outputs. Called once on the native engine (traced), once a
  * run on the others. It makes tensors freely: the engine disposes all of them but those it returns.
- * `state` of the result holds only the tensors that change; a name absent from it keeps its value.
+ * `state` of the result holds only the tensors that change; a name absent from it keeps its value. It may not look at
+ * values (dataSync, print): on the native engine there are none yet.
  */
 export type ProgramFunction = (
   state: Tensors,
@@ -58,10 +59,14 @@ export interface ProgramDefinition {
 
 /** A compiled function and its state. Owned by whoever compiled it, who calls `dispose`. */
 export interface Program {
-  /** Seconds spent on tracing, and ops in the graph (0 where nothing is compiled). */
+  /**
+   * Seconds spent on tracing, and ops in the graph (0 where nothing is compiled). The graph is optimized at the first
+   * run, which takes up to some seconds longer than the next.
+   */
   readonly compiled: { readonly seconds: number; readonly ops: number };
   /**
-   * One run: the inputs go in, the state moves on, the outputs come out. Asynchronous: the main thread stays free.
+   * One run: the inputs go in, the state moves on, the outputs come out. On the native engine the main thread stays
+   * free; the others compute on it. The inputs are read when the run's turn comes: leave them as they are until then.
    * `step` counts the random streams. Runs of one program never overlap: a call waits for the one before.
    * @throws RepulsorError ENGINE_FAILED naming the input that is missing or misshapen, or what the engine said.
    */

@@ -68,9 +68,9 @@ export class GraphBackend {
   }
 }
 
-/** Node 23 removed two functions that tfjs-node's kernels call. */
+/** tfjs-node's kernels call two functions that Node 22 calls deprecated, on standard error, and later ones removed. */
 function restoreRemovedFunctions(): void {
   const util = nodeUtil as unknown as Record<string, unknown>;
-  util['isNullOrUndefined'] ??= (value: unknown) => value === null || value === undefined;
-  util['isArray'] ??= Array.isArray;
+  util['isNullOrUndefined'] = (value: unknown) => value === null || value === undefined;
+  util['isArray'] = Array.isArray;
 }
