@@ -24,7 +24,7 @@ beforeAll(async () => {
       [...examples.matchAll(/^ {2}repulsor (.+)$/gm)].map(([, line]) => line!),
     );
   }
-}, 60_000);
+}, 120_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function example(command: string, index: number, ...more: string[]): Promise<CommandEnd> {
@@ -63,7 +63,7 @@ test('train', async () => {
     engine: 'native',
     grid: 'runs/try/samples-50.png',
   });
-}, 120_000);
+}, 240_000);
 
 test('sample', async () => {
   const end = await example('sample', 0, '--steps', '1');
@@ -71,7 +71,7 @@ test('sample', async () => {
   // Ten rows of ten images of 28 pixels, 2 apart, and each pixel twice as large.
   const size = 2 * (10 * 30 + 2);
   expect(await sharp(join(folder, 'grid.png')).metadata()).toMatchObject({ format: 'png', width: size, height: size });
-}, 60_000);
+}, 120_000);
 
 test('inspect', async () => {
   const run = await example('inspect', 0);
@@ -84,12 +84,12 @@ test('inspect', async () => {
     log: 'file:runs/log',
     partitions: [{ partition: 0, earliest: 0, end: 100 }],
   });
-}, 60_000);
+}, 120_000);
 
 test('ingest', async () => {
   const end = await example('ingest', 0);
   expect(end.stdout).toMatch(/^10000 images in 100 records \(\d.\d MB\) appended to more-digits in file:runs\/log\n$/);
-}, 60_000);
+}, 120_000);
 
 test('doctor', async () => {
   const end = await example('doctor', 0, '--json');
@@ -104,7 +104,7 @@ test('doctor', async () => {
   const alone = await runCommand(['doctor'], { cwd: folder });
   expect(alone, alone.stderr).toMatchObject({ code: 0 });
   expect(alone.stdout).toMatch(/^ok {4}log +a file log can be written/m);
-}, 60_000);
+}, 120_000);
 
 test('every command is in the help of all, with the exit statuses', async () => {
   const { stdout, code } = await runCommand(['--help']);
@@ -113,4 +113,4 @@ test('every command is in the help of all, with the exit statuses', async () => 
   expect(stdout.replace(/\s+/g, ' ')).toContain(
     'Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 another trainer',
   );
-}, 60_000);
+}, 120_000);

@@ -90,7 +90,7 @@ describe('what is not there or not to be had ends with status 1', () => {
   test('a broker that does not answer; its password is told nowhere', async () => {
     const args = ['inspect', '--topic', 'images', '--log', 'kafka://someone:hunter2@localhost:1'];
     expect(await failure(args)).toMatchObject({ status: 1, code: 'LOG_UNREACHABLE', message: /localhost:1/ });
-  }, 60_000);
+  }, 120_000);
 
   test('a topic', async () => {
     expect(await failure(['inspect', '--topic', 'nothing', '--log', log])).toMatchObject({
@@ -99,7 +99,7 @@ describe('what is not there or not to be had ends with status 1', () => {
     });
     const train = ['train', 'tiny.ts', '--topic', 'nothing', '--metrics-port', '0'];
     expect(await failure(train)).toMatchObject({ status: 1, code: 'TOPIC_MISSING' });
-  }, 60_000);
+  }, 120_000);
 
   test('a port that is taken', async () => {
     const server = createServer();
@@ -108,7 +108,7 @@ describe('what is not there or not to be had ends with status 1', () => {
     const args = ['train', 'tiny.ts', '--metrics-port', `${port}`];
     expect(await failure(args)).toMatchObject({ status: 1, code: 'METRICS_UNAVAILABLE' });
     server.close();
-  }, 60_000);
+  }, 120_000);
 });
 
 describe('a run that is damaged ends with status 4', () => {
@@ -125,7 +125,7 @@ describe('a run that is damaged ends with status 4', () => {
       status: 4,
       code: 'STATE_MISSING',
     });
-  }, 60_000);
+  }, 120_000);
 
   test('by a blob: named, with the hint that goes on from the commit before', async () => {
     expect(await runCommand(train('--steps', '3'), { cwd: folder })).toMatchObject({ code: 0 });
@@ -151,7 +151,7 @@ describe('a run that is damaged ends with status 4', () => {
       step: 6,
       generation: 3,
     });
-  }, 120_000);
+  }, 240_000);
 
   test('but one that lives in another log is a wrong setting', async () => {
     const args = train('--log', `${log}-of-others`, '--set', 'source.ingest="digits"');
@@ -160,5 +160,5 @@ describe('a run that is damaged ends with status 4', () => {
       code: 'STATE_MISMATCH',
       hint: expect.stringContaining(log),
     });
-  }, 60_000);
+  }, 120_000);
 });

@@ -47,7 +47,7 @@ test('a folder of pictures of three formats becomes a topic; a broken one is nam
     { partition: 0, earliest: 0, end: 3 },
     { partition: 1, earliest: 0, end: 2 },
   ]);
-}, 60_000);
+}, 120_000);
 
 test('a model of two classes trains on them, from another folder too', async () => {
   const source = { topic: 'photos', follow: false };
@@ -69,7 +69,7 @@ test('a model of two classes trains on them, from another folder too', async () 
   const on = await runCommand([...train, '--log', `file:${join(folder, 'log')}`, '--steps', '9'], { cwd: tmpdir() });
   expect(on, on.stderr).toMatchObject({ code: 0 });
   expect(on.stderr).toMatch(/goes on after step 8;/);
-}, 60_000);
+}, 120_000);
 
 test('pictures stored as they are are decoded by the trainer; those of another size are set aside, and told of', async () => {
   const end = await command('ingest', 'photos', '--to', 'file:log', '--topic', 'originals', '--json');
@@ -85,4 +85,4 @@ test('pictures stored as they are are decoded by the trainer; those of another s
   const { deadLetters } = await readRun(join(folder, 'originals'), `file:${join(folder, 'log')}`);
   expect(new Set(deadLetters.map(({ reason }) => reason))).toEqual(new Set(['shape']));
   expect(deadLetters).toHaveLength(11); // one for each other width: its two pictures lie in one record
-}, 60_000);
+}, 120_000);

@@ -27,7 +27,7 @@ beforeAll(async () => {
   ];
   const end = await runCommand(args, { cwd: folder });
   expect(end, end.stderr).toMatchObject({ code: 0 });
-}, 60_000);
+}, 120_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Draws, and gives the PNG's bytes and what the command says of it. */
@@ -60,13 +60,13 @@ test('the same seed gives the same file, byte for byte, in another process; anot
   expect(again.png.equals(first.png)).toBe(true);
   const other = await draw(...args, '--seed', '1');
   expect(other.png.equals(first.png)).toBe(false);
-}, 60_000);
+}, 120_000);
 
 test('a row a label, in the order given; ranges and lists mix', async () => {
   const { png, said } = await draw('--labels', '7-9,0', '--per-label', '3', '--steps', '1');
   expect(said).toMatchObject({ images: 12 });
   expect(await sharp(png).metadata()).toMatchObject({ width: 2 * (3 * 30 + 2), height: 2 * (4 * 30 + 2), channels: 1 });
-}, 60_000);
+}, 120_000);
 
 test('guidance 1 and 1.5 differ, and so do the solvers; the noise is the same', async () => {
   const args = ['--labels', '4', '--per-label', '1', '--steps', '4'];
@@ -84,13 +84,13 @@ test('guidance 1 and 1.5 differ, and so do the solvers; the noise is the same', 
   const mean = (a: Buffer, b: Buffer) => a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
   expect(mean(guided, plain)).toBeLessThan(20);
   expect(mean(heun, guided)).toBeLessThan(20);
-}, 60_000);
+}, 120_000);
 
 test('without a word on them all classes are drawn once or more, into the run folder', async () => {
   const end = await runCommand(['sample', 'run', '--steps', '1'], { cwd: folder });
   expect(end.stdout).toBe('10 samples of step 200: run/samples-200.png\n');
   await readFile(join(folder, 'run', 'samples-200.png'));
-}, 60_000);
+}, 120_000);
 
 describe('what cannot be drawn is refused', () => {
   test.each([

@@ -65,7 +65,7 @@ test('a run killed at chosen steps, three times in a row, ends bit for bit as on
   }
   // More than three epochs by then.
   await expectExactAt('steps', Math.max(committed + 12, 100));
-}, 180_000);
+}, 300_000);
 
 test('a run killed at random times, in its start and its recovery too, ends bit for bit as one that was not', async () => {
   const seed = Number(process.env['REPULSOR_TEST_SEED'] ?? 1);
@@ -81,7 +81,7 @@ test('a run killed at random times, in its start and its recovery too, ends bit 
   }
   const { newest } = await readRun(run('times'), url);
   await expectExactAt('times', Math.max(newest.step + 12, 100));
-}, 180_000);
+}, 300_000);
 
 test('SIGINT ends with a commit of every step and status 130, and the run goes on as if nothing had been', async () => {
   const trainer = startCommand(train('sigint', ...FOR_EVER));
@@ -95,17 +95,17 @@ test('SIGINT ends with a commit of every step and status 130, and the run goes o
     `interrupted after step ${steps.length}, all committed; the same command goes on from there\n`,
   );
   await expectExactAt('sigint', Math.max(steps.length + 12, 100));
-}, 120_000);
+}, 240_000);
 
 test('SIGTERM ends as SIGINT does; machines get the step as JSON', async () => {
   const trainer = startCommand(train('sigterm', ...FOR_EVER, '--json', '--metrics-port', '0'));
-  await expect.poll(() => committedSteps('sigterm'), { timeout: 60_000, interval: 20 }).toBeGreaterThan(0);
+  await expect.poll(() => committedSteps('sigterm'), { timeout: 100_000, interval: 20 }).toBeGreaterThan(0);
   trainer.kill('SIGTERM');
   const end = await trainer.ended;
   expect(end, end.stderr).toMatchObject({ code: 130, signal: null, stderr: '' });
   const { steps } = await readRun(run('sigterm'), url);
   expect(jsonOf(end)).toMatchObject({ ended: 'interrupted', steps: steps.length, grid: null });
-}, 60_000);
+}, 120_000);
 
 /** By the last commit there is; 0 while there is no run folder, or no commit. */
 async function committedSteps(name: string): Promise<number> {
@@ -127,7 +127,7 @@ test('a second SIGINT ends at once: the step under way is not waited for, the la
   expect(performance.now() - asked).toBeLessThan(1_000);
   expect(end, end.stderr).toMatchObject({ code: 130, signal: null, stdout: '' });
   expect(await runCommand(['inspect', run('twice')])).toMatchObject({ code: 4 });
-}, 60_000);
+}, 120_000);
 
 test('a trainer whose run another one takes over ends with status 3 at its next commit, and changes nothing', async () => {
   const first = startCommand(train('fenced', ...FOR_EVER, '--set', 'commit.everySteps=1000000'));
@@ -144,4 +144,4 @@ test('a trainer whose run another one takes over ends with status 3 at its next 
   const { commits, steps } = await readRun(run('fenced'), url);
   expect(new Set(commits.map(({ epoch }) => epoch)).size).toBe(1);
   expect(commits.at(-1)!.step).toBe(steps.length);
-}, 120_000);
+}, 240_000);

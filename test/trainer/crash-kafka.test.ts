@@ -76,7 +76,7 @@ describe.runIf(url !== null)('a trainer on Kafka', () => {
     const { commits, steps } = await readRun(run('fenced'), url!);
     expect(new Set(commits.map(({ epoch }) => epoch)).size).toBe(1);
     expect(commits.at(-1)!.step).toBe(steps.length);
-  }, 120_000);
+  }, 240_000);
 
   test('follows a topic as pipelines/continual.ts does, and goes on where it was', async () => {
     const follow = ['train', join(ROOT, 'pipelines/continual.ts'), '--log', url!, '--topic', topic];
@@ -89,5 +89,5 @@ describe.runIf(url !== null)('a trainer on Kafka', () => {
     const { steps } = await readRun(run('continual'), url!);
     const ids = steps.flatMap(({ samples }) => samples.map((sample) => JSON.stringify(sample)));
     expect(new Set(ids).size).toBe(4 * 32);
-  }, 120_000);
+  }, 240_000);
 });
