@@ -101,25 +101,35 @@ export class SegmentReader {
   }
 
   async #headerAt(position: number, { limit, acks }: Extent): Promise<Block | null> {
-    for (let attempt = 0; attempt < 2; attempt++) {
+    const look = async (): Promise<Block | null> => {
       const header = decodeBlockHeader(await this.#read(position, BLOCK_HEADER), this.header.seed);
-      if (header !== null) {
-        const end = position + BLOCK_HEADER + header.recordBytes;
-        if (limit === null || end + (acks ? ACK : 0) <= limit) return { ...header, position, end };
-      }
+      if (header === null) return null;
+      const end = position + BLOCK_HEADER + header.recordBytes;
+      return limit === null || end + (acks ? ACK : 0) <= limit ? { ...header, position, end } : null;
+    };
+    let block = await look();
+    if (block === null) {
       this.#forget();
+      block = await look();
     }
+    if (block !== null) return block;
     if (limit !== null) throw damaged(this.path, position, 'the block header does not check');
-    await this.#demandNoAckBehind(position);
-    return null;
+    if (!(await this.#ackBehind(position))) return null;
+    // The writer may have finished the block between the look and the ack: behind an ack it must check.
+    this.#forget();
+    block = await look();
+    if (block === null) throw damaged(this.path, position, 'a block that was acknowledged does not check');
+    return block;
   }
 
   /** Whether a block without an ack counts: only if it is intact, and then it is made durable first. */
   async #unacknowledged(block: Block): Promise<boolean> {
     if ((await this.size()) < block.end) return false;
     if (!(await this.#recordsCheck(block))) {
-      await this.#demandNoAckBehind(block.position);
-      return false;
+      if (!(await this.#ackBehind(block.position))) return false;
+      this.#forget(); // the writer may have finished it between the two looks
+      if (!(await this.#recordsCheck(block)))
+        throw damaged(this.path, block.position, 'a block that was acknowledged does not check');
     }
     this.#forget(); // records were read after the ack was looked for: look again
     const expected = encodeAck(block.position, this.header.seed);
@@ -130,10 +140,10 @@ export class SegmentReader {
     return true;
   }
 
-  async #demandNoAckBehind(position: number): Promise<void> {
+  /** Whether the ack of any block stands behind `position`: then the block there was complete before it. */
+  async #ackBehind(position: number): Promise<boolean> {
     const tail = await readFully(this.#handle, Buffer.alloc(Math.max(0, (await this.size()) - position)), position);
-    if (findAck(tail, position, this.header.seed) < 0) return;
-    throw damaged(this.path, position, 'a block that was acknowledged does not check');
+    return findAck(tail, position, this.header.seed) >= 0;
   }
 
   async #recordsCheck(block: Block): Promise<boolean> {
@@ -175,14 +185,22 @@ export class SegmentReader {
 
   /** The position of record number `index` of the block: hops over the ones before. */
   async positionOf(index: number, block: Block): Promise<number> {
-    let at = block.position + BLOCK_HEADER;
-    for (let hops = 0; hops < index; hops++) {
-      const prefix = await this.#read(at, RECORD_PREFIX);
-      const next =
-        prefix.byteLength < RECORD_PREFIX ? Number.POSITIVE_INFINITY : at + RECORD_PREFIX + prefix.readUInt32LE(0);
-      if (next >= block.end) throw damaged(this.path, at, 'the record lengths of the block do not add up');
-      at = next;
+    const hop = async (): Promise<number | null> => {
+      let at = block.position + BLOCK_HEADER;
+      for (let hops = 0; hops < index; hops++) {
+        const prefix = await this.#read(at, RECORD_PREFIX);
+        if (prefix.byteLength < RECORD_PREFIX) return null;
+        at += RECORD_PREFIX + prefix.readUInt32LE(0);
+        if (at >= block.end) return null;
+      }
+      return at;
+    };
+    let at = await hop();
+    if (at === null) {
+      this.#forget();
+      at = await hop();
     }
+    if (at === null) throw damaged(this.path, block.position, 'the record lengths of the block there do not add up');
     return at;
   }
 
