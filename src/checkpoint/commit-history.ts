@@ -112,7 +112,7 @@ function checkFormat(version: number, { topic, offset }: LogRecord): void {
 
 function damagedHistory(topic: string, what: string, offset: number, cause?: unknown): RepulsorError {
   return new RepulsorError('STATE_DAMAGED', `the commits of ${topic} are damaged at offset ${offset}: ${what}`, {
-    hint: 'Nothing but a trainer may write this topic. Restore it from a copy made by `repulsor log copy`.',
+    hint: 'Nothing but a trainer may write this topic. Restore it from a backup.',
     cause,
   });
 }

@@ -69,7 +69,7 @@ function decodeEntry(topic: string, offset: number, value: Uint8Array | null): S
 
 function damaged(topic: string, offset: number, what: string, cause?: unknown): RepulsorError {
   return new RepulsorError('STATE_DAMAGED', `the journal ${topic} is damaged at offset ${offset}: ${what}`, {
-    hint: 'Nothing but a trainer may write this topic. Restore it from a copy made by `repulsor log copy`.',
+    hint: 'Nothing but a trainer may write this topic. Restore it from a backup.',
     cause,
   });
 }

@@ -105,6 +105,6 @@ function inputTruncated(topic: string, partition: number, offset: number, earlie
   return new RepulsorError(
     'STATE_TRUNCATED',
     `${topic}, partition ${partition}: the run goes on at offset ${offset}, but retention left only ${earliest} and later`,
-    { hint: 'Restore the records from an archive (`repulsor log copy`), or begin a new run; lengthen the retention.' },
+    { hint: 'Restore the records from a backup, or begin a new run; lengthen the retention.' },
   );
 }

@@ -16,8 +16,8 @@ export async function drawRun(
 ): Promise<void> {
   const { ema } = await getState(store, newest.commit.blobs, ['ema']);
   const parameters = flatten(ema, '', trainLayout(pipeline), 'the blob ema');
-  const { engine, message } = await openEngine({ name: options.engine });
-  console.note(message);
+  const { engine, message, fellBack } = await openEngine({ name: options.engine });
+  (fellBack ? console.warn : console.note)(message);
   try {
     const { step } = newest.commit;
     const out = options.out ?? join(folder.folder, `samples-${step}.png`);

@@ -29,11 +29,11 @@ export interface TrainingOptions {
 /** What `repulsor train` does with its settings: fills the topic, trains, serves metrics, draws. Returns the exit status. */
 export async function runTraining(pipeline: Pipeline, options: TrainingOptions, console: Console): Promise<number> {
   const folder = options.run ?? join('runs', pipeline.name);
-  const { engine, message } = await openEngine({
+  const { engine, message, fellBack } = await openEngine({
     name: options.engine,
     ...(options.threads !== undefined && { threads: options.threads }),
   });
-  console.note(message);
+  (fellBack ? console.warn : console.note)(message);
   const log = await openLog(pipeline.log);
   // Lines for people go above the progress display while it stands, or the next redraw would wipe them out.
   let note = console.note;
@@ -78,6 +78,8 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
                 ? `run ${described.run} in ${folder}: begins; metrics at ${server.url}`
                 : `run ${described.run} in ${folder}: goes on after step ${commit.step}; metrics at ${server.url}`,
             );
+            if (commit !== null && pipeline.steps !== null && commit.step >= pipeline.steps)
+              warn(`its ${pipeline.steps} steps are done: give more with --steps, or begin a new run with --run`);
           },
           onStep(report) {
             metrics.onStep(report);

@@ -14,6 +14,8 @@ export interface OpenedEngine {
   readonly engine: Engine;
   /** One line for the user: which engine, and why not a better one. */
   readonly message: string;
+  /** A better engine was looked for and could not be had: whoever shows the message shows it as a warning. */
+  readonly fellBack: boolean;
 }
 
 /** Best first. `cpu` is never chosen by itself: it is the slow reference. */
@@ -36,7 +38,7 @@ export async function openEngine({ name = 'auto', threads }: EngineChoice = {}):
   for (const candidate of name === 'auto' ? BY_QUALITY : [name]) {
     try {
       const engine = await OPEN[candidate](threads);
-      return { engine, message: describe(engine, missed) };
+      return { engine, message: describe(engine, missed), fellBack: missed.length > 0 };
     } catch (error) {
       if (!(error instanceof RepulsorError) || name !== 'auto') throw error;
       missed.push(`${candidate}: ${error.message} (${error.hint})`);

@@ -92,12 +92,16 @@ const SETTINGS = {
 
 type Setting = (name: keyof typeof SETTINGS) => string | null;
 
-function parseBroker(text: string): string {
-  if (text.startsWith('[')) throw bad(`broker "${text}": the Kafka client takes no IPv6 address; give a host name`);
+/** Named by its place, never by its text: of a URL that is cut wrongly (a "?" or "/" in a password) that may be a secret. */
+function parseBroker(text: string, index: number): string {
+  const broker = `broker ${index + 1}`;
+  if (text.startsWith('[')) throw bad(`${broker}: the Kafka client takes no IPv6 address; give a host name`);
   const [host = '', portText] = split(text, ':');
   const port = portText === undefined ? 9092 : Number(portText);
-  if (!/^[a-zA-Z0-9._-]+$/.test(host)) throw bad(`"${text}" is no broker: expected host:port`);
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw bad(`broker "${text}" has no valid port`);
+  if (!/^[a-zA-Z0-9._-]+$/.test(host))
+    throw bad(`${broker} is no broker: expected host:port (special characters of a password are percent-encoded)`);
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw bad(`${broker} has no valid port (special characters of a password are percent-encoded)`);
   return `${host}:${port}`;
 }
 

@@ -101,7 +101,11 @@ export class Commits {
       let timer: NodeJS.Timeout | undefined;
       if (this.#running !== null) occasions.push(this.#running.then(() => false));
       else if (standing !== null && this.#hasNews(standing)) {
-        const due = Math.max(0, this.#time + this.#settings.everySeconds * 1000 - performance.now());
+        // A timer's longest delay is 2^31 - 1 ms: a longer one would fire at once.
+        const due = Math.min(
+          2 ** 31 - 1,
+          Math.max(0, this.#time + this.#settings.everySeconds * 1000 - performance.now()),
+        );
         occasions.push(
           new Promise((resolve) => {
             timer = setTimeout(resolve, due, false);

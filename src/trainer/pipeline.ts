@@ -97,7 +97,7 @@ export type PipelineInput = DeepPartial<Pipeline> & {
   readonly model: Pick<SiTSettings, 'input' | 'patch' | 'width' | 'depth' | 'heads' | 'classes'>;
 };
 
-/** Defaults of the repulsion for ImageNet-size runs (docs/decisions.md says where each comes from). */
+/** Defaults of the repulsion for ImageNet-size runs where the paper is silent (docs/decisions.md). */
 function defaultRepulsion(depth: number): RepulsionSettings {
   return {
     lambda: 0.5,

@@ -87,6 +87,8 @@ describe('what is no URL of a log', () => {
     ['kafka://a?sasl=kerberos&username=u&password=hunter2', /kerberos/],
     ['kafka://u@a', /needs a password/],
     ['kafka://:hunter2@a', /needs a user name/],
+    ['kafka://anna:hunter2', /broker 1 has no valid port/],
+    ['kafka://anna:hunter2?x@a:9092', /broker 1 has no valid port/],
     ['kafka://u:%zz@a', /percent/],
   ])('%s is refused with a reason, and without the secret', async (url, reason) => {
     const error = await openLog(url, { environment: {} }).catch((caught: unknown) => caught);

@@ -39,7 +39,7 @@ export async function loadTopic(root: string, topic: string): Promise<StoredTopi
   const stored = (await readJson(topicFile(root, topic))) as StoredTopic | null;
   if (stored === null) {
     throw new RepulsorError('TOPIC_MISSING', `there is no topic ${topic} in ${root}`, {
-      hint: 'Check the name (`repulsor log topics`), or create the topic first.',
+      hint: 'Check the name, or make the topic first (`repulsor ingest` does).',
     });
   }
   if (stored.version === 1) return stored;

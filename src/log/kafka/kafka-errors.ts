@@ -114,7 +114,7 @@ export function asRepulsorError(error: unknown, what: string, brokers: readonly 
   }
   if (code === CODE.unknownTopic) {
     return new RepulsorError('TOPIC_MISSING', `${what}: there is no such topic or partition in Kafka at ${at}`, {
-      hint: 'Check the name (`repulsor log topics`), or create the topic first.',
+      hint: 'Check the name, or make the topic first (`repulsor ingest` does).',
       cause: error,
     });
   }
