@@ -61,13 +61,13 @@ export function createProgress(options: ProgressOptions): Progress {
   // One write, so that nothing else on the terminal comes between the erasing and the drawing.
   const draw = (above: string) => {
     const current = view();
-    const columns = stream.columns ?? 80;
+    const columns = stream.columns || 80;
     // A window made narrower since then has broken the lines that no longer fit.
     const height = standing.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);
     const erase = height > 0 ? `\u001b[${height}A\r\u001b[J` : '';
     const lines = current === null ? [] : formatBlock(current, columns);
     // A block higher than the screen could not be erased again.
-    const block = lines.slice(0, Math.max((stream.rows ?? 24) - 1, 1));
+    const block = lines.slice(0, Math.max((stream.rows || 24) - 1, 1));
     standing = block;
     stream.write(erase + above + block.map((line) => `${line}\n`).join(''));
   };
