@@ -26,6 +26,7 @@ const ORDER = [
   'trainer',
   'sampling',
   'metrics',
+  'certify',
   'index',
   'cli',
 ];
