@@ -13,6 +13,7 @@ interface IngestOptions {
   readonly grey?: boolean;
   readonly batch: number;
   readonly partitions: number;
+  readonly ifEmpty?: boolean;
   readonly json?: boolean;
 }
 
@@ -27,6 +28,7 @@ export function addIngest(program: Command): void {
     .option('--grey', 'with --size: one channel instead of three')
     .option('--batch <n>', 'most images in a record', wholeNumber(1), 100)
     .option('--partitions <n>', 'of a new topic', wholeNumber(1), 1)
+    .option('--if-empty', 'do nothing where the topic holds records already')
     .option('--json', 'one JSON object as the last line')
     .addHelpText('after', '\nExample:\n  repulsor ingest digits --to file:runs/log --topic more-digits')
     .action(async (name: string, options: IngestOptions) => {
@@ -43,6 +45,7 @@ export function addIngest(program: Command): void {
           time: Date.now(),
           // A folder may be larger than a transaction should be.
           atomic: builtIn,
+          ifEmpty: options.ifEmpty ?? false,
           onProgress: ({ images }) => console.note(`${images} of ${source.total} images`),
         });
         for (const { name: file, unreadable } of counts.unreadable) console.warn(`${file}: ${unreadable}`);
@@ -58,8 +61,10 @@ export function addIngest(program: Command): void {
             bytes,
             unreadable: unreadable.length,
           },
-          `${images} images in ${records} records (${(bytes / 1e6).toFixed(1)} MB) appended to ${options.topic} in ${log.url}` +
-            (unreadable.length > 0 ? `; ${unreadable.length} could not be read` : ''),
+          records === 0
+            ? `${options.topic} in ${log.url} holds records already: nothing appended`
+            : `${images} images in ${records} records (${(bytes / 1e6).toFixed(1)} MB) appended to ${options.topic} in ${log.url}` +
+                (unreadable.length > 0 ? `; ${unreadable.length} could not be read` : ''),
         );
       } finally {
         await log.close();

@@ -9,7 +9,9 @@ import type { Pipeline } from '../trainer/pipeline.ts';
 /** `a.b.c` set to a value, in a copy. Only settings that are there can be set: the check names any other. */
 function withSetting(settings: unknown, path: readonly string[], value: unknown): unknown {
   if (path.length === 0) return value;
-  const [key, ...rest] = path;
+  const [key, ...rest] = path as [string, ...string[]];
+  if (Array.isArray(settings) && /^\d+$/.test(key) && Number(key) < settings.length)
+    return settings.with(Number(key), withSetting(settings[Number(key)], rest, value));
   const object = (settings ?? {}) as Record<string, unknown>;
   return { ...object, [key]: withSetting(object[key], rest, value) };
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { parseLogUrl } from '../log/log-url.ts';
 import { openConsole } from './console.ts';
 import { loadPipeline } from './load-pipeline.ts';
 import { engineOption, wholeNumber } from './options.ts';
@@ -12,6 +13,7 @@ interface TrainOptions extends TrainingOptions {
   readonly set: string[];
   readonly metricsPort?: number;
   readonly metricsHost?: string;
+  readonly dryRun?: boolean;
   readonly json?: boolean;
 }
 
@@ -35,6 +37,7 @@ export function addTrain(program: Command): void {
     )
     .option('--metrics-host <address>', 'address that /metrics is bound to')
     .option('--fallback', 'where the last commit is damaged, go on from the newest whole one')
+    .option('--dry-run', 'print every setting as it would be, checked, and train nothing')
     .option('--json', 'one JSON object as the last line')
     .addHelpText(
       'after',
@@ -45,6 +48,11 @@ Examples:
     )
     .action(async (file: string, options: TrainOptions) => {
       const pipeline = await loadPipeline(file, overrides(options));
+      if (options.dryRun) {
+        const settings = { ...pipeline, log: parseLogUrl(pipeline.log).url }; // without secrets
+        openConsole(options.json ?? false).result(settings, JSON.stringify(settings, null, 2));
+        return;
+      }
       // The engine's code is loaded once the settings are right.
       const { runTraining } = await import('./training.ts');
       process.exitCode = await runTraining(pipeline, options, openConsole(options.json ?? false));

@@ -72,6 +72,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
               step: commit?.step ?? 0,
               samples: commit?.position.samples ?? 0,
               generation: commit?.generation ?? 0,
+              ageSeconds: commit && (Date.now() - commit.time) / 1000,
             });
             progress.note(
               commit === null
@@ -132,7 +133,10 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
   }
 }
 
-/** The first Ctrl-C (or SIGTERM) asks for a clean end, the second ends at once. */
+/** A terminal that is closed asks for the same as Ctrl-C and as whoever stops a service. */
+const INTERRUPTIONS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** The first interruption asks for a clean end, the second ends at once. */
 function interruption(note: (line: string) => void): { signal: AbortSignal; restore(): void } {
   const controller = new AbortController();
   const onSignal = () => {
@@ -140,13 +144,11 @@ function interruption(note: (line: string) => void): { signal: AbortSignal; rest
     note('stopping after this step, with a commit (once more ends at once, and loses what is not committed)');
     controller.abort();
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  for (const name of INTERRUPTIONS) process.on(name, onSignal);
   return {
     signal: controller.signal,
     restore: () => {
-      process.off('SIGINT', onSignal);
-      process.off('SIGTERM', onSignal);
+      for (const name of INTERRUPTIONS) process.off(name, onSignal);
     },
   };
 }
@@ -158,8 +160,8 @@ async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promis
   await log.createTopic(topic);
   for (const partition of await log.partitions(topic)) if ((await log.offsets(topic, partition)).end > 0) return;
   console.note(`topic ${topic} in ${log.url} is empty: filling it with ${dataSet}`);
-  const { images, records } = await ingest(log, topic, digits(), { time: Date.now(), atomic: true });
-  console.note(`${images} images in ${records} records`);
+  const filled = await ingest(log, topic, digits(), { time: Date.now(), atomic: true, ifEmpty: true });
+  if (filled.records > 0) console.note(`${filled.images} images in ${filled.records} records`);
 }
 
 /** The run folder; a new one gets an id that no other run of the log has. */

@@ -11,6 +11,8 @@ export interface IngestSettings {
   readonly time: number;
   /** All or nothing: one transaction, so that a topic is never left half filled. For sources of some hundred megabytes at most. */
   readonly atomic?: boolean;
+  /** Write nothing where the topic holds records already. With `atomic`, of several that begin at once one writes. */
+  readonly ifEmpty?: boolean;
   /** Called after every append. */
   readonly onProgress?: (sofar: IngestCounts) => void;
 }
@@ -33,7 +35,7 @@ const OPEN_RECORDS = 32;
 /**
  * Appends the images of a source to `topic` (which is there already) as image-batch records, going through its
  * partitions in turn. A record holds images of one shape and encoding; a source that mixes them fills one record of
- * each at a time. What cannot be read is passed over and reported.
+ * each at a time. What cannot be read is passed over and reported. No records at all: `ifEmpty` found some.
  * @throws RepulsorError BAD_RECORD when not one image could be read, TOPIC_MISSING, LOG_FAILED
  */
 export async function ingest(
@@ -45,6 +47,9 @@ export async function ingest(
   const partitions = await log.partitions(topic);
   const writer = settings.atomic ? await log.takeOver(`ingest-${topic}`) : null;
   try {
+    // Asked after the take-over: whoever was filling the topic has committed by now, or never will.
+    if (settings.ifEmpty && !(await isEmpty(log, topic, partitions)))
+      return { records: 0, images: 0, bytes: 0, unreadable: [] };
     const transaction = writer === null ? null : await writer.begin();
     const append = (records: readonly NewRecord[]) => (transaction ?? log).append(topic, records);
     try {
@@ -58,6 +63,11 @@ export async function ingest(
   } finally {
     await writer?.close();
   }
+}
+
+async function isEmpty(log: Log, topic: string, partitions: readonly number[]): Promise<boolean> {
+  const ranges = await Promise.all(partitions.map((partition) => log.offsets(topic, partition)));
+  return ranges.every(({ end }) => end === 0);
 }
 
 async function appendAll(

@@ -19,7 +19,13 @@ export interface Metrics {
    * The committed state this process goes on from; zeros for a new run. Once, before the first scrape: until then the
    * committed counters have no series, so Prometheus never sees them start at 0 and jump.
    */
-  restore(committed: { readonly step: number; readonly samples: number; readonly generation: number }): void;
+  restore(committed: {
+    readonly step: number;
+    readonly samples: number;
+    readonly generation: number;
+    /** How old the commit is; null without one. So the age goes on over restarts, and a crash loop raises the alert. */
+    readonly ageSeconds: number | null;
+  }): void;
   onStep(report: StepReport): void;
   onCommit(report: CommitReport): void;
   onCommitFailure(): void;
@@ -77,7 +83,8 @@ export function createMetrics({ run, engine, now = () => performance.now() / 100
 
   return {
     registry,
-    restore({ step, samples, generation }) {
+    restore({ step, samples, generation, ageSeconds }) {
+      committedAt = now() - Math.max(0, ageSeconds ?? 0);
       metrics.step.set(labels, step);
       committed(step, samples, generation);
     },

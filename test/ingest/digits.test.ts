@@ -65,6 +65,23 @@ describe('the digits', () => {
     for (const { labels } of batches) expect(new Set(labels).size).toBeGreaterThanOrEqual(8);
   });
 
+  test('are not sent to a topic that holds records, when only an empty one is to be filled', async () => {
+    const settings = { time: 6, atomic: true, ifEmpty: true };
+    expect(await ingest(log, 'digits', digits(), settings)).toMatchObject({ records: 0, images: 0 });
+    expect(await log.offsets('digits', 0)).toMatchObject({ end: 100 });
+  });
+
+  test('fill an empty topic once, however many begin at the same time', async () => {
+    await log.createTopic('contested');
+    const fill = () => ingest(log, 'contested', digits(), { time: 5, atomic: true, ifEmpty: true });
+    const ends = await Promise.allSettled([fill(), fill(), fill()]);
+    const filled = ends.filter((end) => end.status === 'fulfilled' && end.value.records > 0);
+    expect(filled).toHaveLength(1);
+    const refused = ends.filter((end) => end.status === 'rejected').map(({ reason }) => reason.code);
+    expect(refused.every((code) => code === 'FENCED')).toBe(true);
+    expect(await log.offsets('contested', 0)).toMatchObject({ end: 100 });
+  });
+
   test('come in the same order each time', async () => {
     let i = 0;
     for await (const image of digits().images()) {

@@ -24,7 +24,7 @@ async function value(metrics: Metrics, name: string): Promise<number> {
 describe('the metrics', () => {
   test('are exactly those of the definitions, every one with prefix, help and the label run', async () => {
     const metrics = fresh();
-    metrics.restore({ step: 0, samples: 0, generation: 0 });
+    metrics.restore({ step: 0, samples: 0, generation: 0, ageSeconds: null });
     metrics.onStep(stepReport(1));
     metrics.onCommit(commitReport(1, 1));
     metrics.onRecords('decoded', 1);
@@ -115,6 +115,14 @@ describe('the metrics', () => {
     expect(await value(metrics, 'repulsor_commit_age_seconds')).toBe(1.5);
   });
 
+  test('tell the age of a commit made before a restart', async () => {
+    const metrics = fresh({ now: () => 5 });
+    metrics.restore({ step: 1, samples: 32, generation: 1, ageSeconds: 1000 });
+    expect(await value(metrics, 'repulsor_commit_age_seconds')).toBe(1000);
+    metrics.onCommit(commitReport(2, 2));
+    expect(await value(metrics, 'repulsor_commit_age_seconds')).toBe(0);
+  });
+
   test('show NaN and infinity as they are, and go on', async () => {
     const metrics = fresh();
     metrics.onStep(stepReport(1, { terms: { total: Number.NaN }, gradientNorm: Number.POSITIVE_INFINITY }));
@@ -128,12 +136,12 @@ describe('the metrics', () => {
 describe('after a crash', () => {
   test('no step and no sample is counted twice', async () => {
     const before = fresh();
-    before.restore({ step: 0, samples: 0, generation: 0 });
+    before.restore({ step: 0, samples: 0, generation: 0, ageSeconds: null });
     for (let step = 1; step <= 12; step++) before.onStep(stepReport(step));
     before.onCommit(commitReport(10, 1));
 
     const after = fresh();
-    after.restore({ step: 10, samples: 320, generation: 1 });
+    after.restore({ step: 10, samples: 320, generation: 1, ageSeconds: null });
     expect(await value(after, 'repulsor_step')).toBe(10);
     for (let step = 11; step <= 20; step++) {
       after.onStep(stepReport(step));
@@ -151,7 +159,7 @@ describe('after a crash', () => {
 
   test('a commit that ends while later steps run counts only what it holds', async () => {
     const metrics = fresh();
-    metrics.restore({ step: 0, samples: 0, generation: 0 });
+    metrics.restore({ step: 0, samples: 0, generation: 0, ageSeconds: null });
     for (let step = 1; step <= 9; step++) metrics.onStep(stepReport(step));
     metrics.onCommit(commitReport(5, 1));
     expect(await value(metrics, 'repulsor_committed_steps_total')).toBe(5);

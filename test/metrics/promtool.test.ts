@@ -13,7 +13,7 @@ const missing = findTool('promtool') === null;
 describe.skipIf(missing)('promtool', () => {
   test('has nothing to object to a scrape of everything', async () => {
     const metrics = createMetrics({ run: 'digits', engine: { name: 'cpu', device: 'cpu', version: 'tfjs 4' } });
-    metrics.restore({ step: 0, samples: 0, generation: 0 });
+    metrics.restore({ step: 0, samples: 0, generation: 0, ageSeconds: null });
     metrics.onStep(stepReport(1));
     metrics.onCommit(commitReport(1, 1));
     metrics.onDeadLetter('checksum');

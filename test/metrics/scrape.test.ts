@@ -12,7 +12,7 @@ const missing = findTool('prometheus') === null;
 /** A trainer as Prometheus sees it: it steps ten times a second and commits every COMMIT_EVERY steps. */
 async function train(port: number, committed: { step: number; samples: number; generation: number }) {
   const metrics: Metrics = createMetrics({ run: 'digits', engine: { name: 'cpu', device: 'cpu', version: 'tfjs 4' } });
-  metrics.restore(committed);
+  metrics.restore({ ...committed, ageSeconds: null });
   const server: MetricsServer = await startMetricsServer({ registry: metrics.registry, port });
   let { step, generation } = committed;
   const timer = setInterval(() => {

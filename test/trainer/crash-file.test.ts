@@ -97,15 +97,19 @@ test('SIGINT ends with a commit of every step and status 130, and the run goes o
   await expectExactAt('sigint', Math.max(steps.length + 12, 100));
 }, 240_000);
 
-test('SIGTERM ends as SIGINT does; machines get the step as JSON', async () => {
-  const trainer = startCommand(train('sigterm', ...FOR_EVER, '--json', '--metrics-port', '0'));
-  await expect.poll(() => committedSteps('sigterm'), { timeout: 100_000, interval: 20 }).toBeGreaterThan(0);
-  trainer.kill('SIGTERM');
-  const end = await trainer.ended;
-  expect(end, end.stderr).toMatchObject({ code: 130, signal: null, stderr: '' });
-  const { steps } = await readRun(run('sigterm'), url);
-  expect(jsonOf(end)).toMatchObject({ ended: 'interrupted', steps: steps.length, grid: null });
-}, 120_000);
+test.each(['SIGTERM', 'SIGHUP'] as const)(
+  '%s ends as SIGINT does; machines get the step as JSON',
+  async (signal) => {
+    const trainer = startCommand(train(signal, ...FOR_EVER, '--json', '--metrics-port', '0'));
+    await expect.poll(() => committedSteps(signal), { timeout: 100_000, interval: 20 }).toBeGreaterThan(0);
+    trainer.kill(signal);
+    const end = await trainer.ended;
+    expect(end, end.stderr).toMatchObject({ code: 130, signal: null, stderr: '' });
+    const { steps } = await readRun(run(signal), url);
+    expect(jsonOf(end)).toMatchObject({ ended: 'interrupted', steps: steps.length, grid: null });
+  },
+  120_000,
+);
 
 /** By the last commit there is; 0 while there is no run folder, or no commit. */
 async function committedSteps(name: string): Promise<number> {

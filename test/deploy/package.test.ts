@@ -1,0 +1,42 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+/** What a user of the published package has: compiled JavaScript and the files that package.json names, nothing else. */
+const run = promisify(execFile);
+const project = join(import.meta.dirname, '..', '..');
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'repulsor-package-'));
+  await run('npx', ['tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')], { cwd: project });
+  const { files } = JSON.parse(await readFile(join(project, 'package.json'), 'utf8')) as { files: string[] };
+  for (const name of [...files, 'package.json'])
+    if (name !== 'dist') await cp(join(project, name), join(folder, name), { recursive: true });
+  await symlink(join(project, 'node_modules'), join(folder, 'node_modules'));
+}, 120_000);
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const repulsor = (...args: string[]) => run(process.execPath, ['bin/repulsor.js', ...args], { cwd: folder });
+
+test('the command trains, and looks at the run', async () => {
+  const args = ['--engine', 'cpu', '--steps', '1', '--run', 'run', '--log', 'file:log', '--set', 'sampling.perLabel=0'];
+  const small = ['--set', 'model.width=8', '--set', 'model.depth=1', '--set', 'losses.repulsion=null'];
+  const { stdout } = await repulsor('train', 'pipelines/digits.ts', ...args, ...small, '--json');
+  expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({ steps: 1, engine: 'cpu' });
+  expect((await repulsor('inspect', 'run')).stdout).toMatch(/^step +1$/m);
+}, 120_000);
+
+test('a program imports it by its name', async () => {
+  await writeFile(
+    join(folder, 'mine.mjs'),
+    `import * as api from 'repulsor';\nconsole.log(Object.keys(api).join());\n`,
+  );
+  const names = (await run(process.execPath, ['mine.mjs'], { cwd: folder })).stdout.trim().split(',');
+  const { definePipeline, ...rest } = await import('../../src/index.ts');
+  expect(names.sort()).toEqual(['definePipeline', ...Object.keys(rest)].sort());
+  expect(typeof definePipeline).toBe('function');
+});
