@@ -11,29 +11,37 @@ export interface StepOutcome {
   readonly terms: Readonly<Record<string, number>>;
   /** SHA-256 of the keys' float32 bytes. */
   readonly keysDigest: Uint8Array;
+  /** `batchDigest` of what the step took; null in entries from before there was one. */
+  readonly batchDigest: Uint8Array | null;
 }
 
 /**
  * The journal's chain: a step's digest covers the step's outcome and, through `previous`, all steps before it. Two runs
  * are equal up to a step if and only if their digests there are.
  *
- *   digest  := SHA-256(tag previous step samples terms keysDigest)
- *   tag     := "repulsor step 1" in ASCII, one zero byte
+ *   digest  := SHA-256(tag previous step samples terms keysDigest batchDigest?)
+ *   tag     := "repulsor step 2" in ASCII, one zero byte; without a batchDigest "repulsor step 1"
  *   step    := u64
  *   samples := u32 count, then per sample: text topic, u32 partition, u64 offset, u32 index
  *   terms   := u32 count, then per term, by name in code unit order: text name, f32 value
  *   text    := u32 bytes, UTF-8
  *
- * All numbers are little-endian; previous and keysDigest are 32 bytes each.
+ * All numbers are little-endian; previous, keysDigest and batchDigest are 32 bytes each.
  */
 export function stepDigest(previous: Uint8Array, outcome: StepOutcome): Uint8Array {
   const names = Object.keys(outcome.terms).sort();
   const hash = createHash('sha256');
-  hash.update('repulsor step 1\0', 'ascii').update(previous).update(u64(outcome.step));
+  const { batchDigest } = outcome;
+  hash
+    .update(`repulsor step ${batchDigest === null ? 1 : 2}\0`, 'ascii')
+    .update(previous)
+    .update(u64(outcome.step));
   hash.update(u32(outcome.samples.length)).update(sampleBytes(outcome.samples));
   hash.update(u32(names.length));
   for (const name of names) hash.update(text(name)).update(f32(outcome.terms[name]!));
-  return hash.update(outcome.keysDigest).digest();
+  hash.update(outcome.keysDigest);
+  if (batchDigest !== null) hash.update(batchDigest);
+  return hash.digest();
 }
 
 /** In one piece: a call of the hash costs as much as hashing a kilobyte. */
@@ -60,6 +68,18 @@ function sampleBytes(samples: readonly SampleId[]): Uint8Array {
 /** SHA-256 of the keys' float32 bytes. */
 export function keysDigest(keys: Float32Array): Uint8Array {
   return createHash('sha256').update(keys).digest();
+}
+
+/**
+ * What a step took, whatever it made of it: tells other images, labels or an other order apart from another computation.
+ *
+ *   digest := SHA-256(tag size images labels)
+ *   tag    := "repulsor batch 1" in ASCII, one zero byte
+ *   size   := u32, samples; images := f32 (B, H, W, C); labels := i32 (B); all little-endian
+ */
+export function batchDigest({ images, labels }: { images: Float32Array; labels: Int32Array }): Uint8Array {
+  const hash = createHash('sha256').update('repulsor batch 1\0', 'ascii').update(u32(labels.length));
+  return hash.update(images).update(labels).digest();
 }
 
 function u32(value: number): Uint8Array {

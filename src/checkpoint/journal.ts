@@ -11,6 +11,7 @@ export function journalEntry(
     readonly samples: readonly SampleId[];
     readonly terms: Readonly<Record<string, number>>;
     readonly keysDigest: Uint8Array;
+    readonly batchDigest: Uint8Array | null;
   },
 ): StepJournal {
   const topics = [...new Set(outcome.samples.map(({ topic }) => topic))];
@@ -26,6 +27,7 @@ export function journalEntry(
     terms: { ...outcome.terms },
     keysDigest: outcome.keysDigest,
     digest: stepDigest(previous, outcome),
+    batchDigest: outcome.batchDigest,
   };
 }
 

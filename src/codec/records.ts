@@ -44,6 +44,8 @@ export interface StepJournal {
   keysDigest: Uint8Array;
   /** 32 bytes. */
   digest: Uint8Array;
+  /** 32 bytes; null in entries written before there was one. */
+  batchDigest: Uint8Array | null;
 }
 
 export interface Blob {

@@ -12,21 +12,25 @@ export interface AugmentSettings {
 const CHUNK = 1024;
 
 /** Decides each sample's flip from (seed, its ordinal) alone; `batch` carries it out while it copies. */
-export function augment({ flip, seed }: AugmentSettings): OperatorFunction<ShuffledSample, AugmentedSample> {
+export function augment(settings: AugmentSettings): OperatorFunction<ShuffledSample, AugmentedSample> {
   return (source) =>
     defer(() => {
-      let chunk = -1;
-      let draws = new Float32Array();
-      return source.pipe(
-        map((sample) => {
-          if (!flip) return { ...sample, flipped: false };
-          const wanted = Math.floor(sample.ordinal / CHUNK);
-          if (wanted !== chunk) {
-            chunk = wanted;
-            draws = uniforms(seed, 'flip', chunk, CHUNK);
-          }
-          return { ...sample, flipped: draws[sample.ordinal % CHUNK]! < 0.5 };
-        }),
-      );
+      const flipped = flips(settings);
+      return source.pipe(map((sample) => ({ ...sample, flipped: flipped(sample.ordinal) })));
     });
+}
+
+/** Whether the sample with an ordinal is mirrored. Quick while ordinals rise. */
+export function flips({ flip, seed }: AugmentSettings): (ordinal: number) => boolean {
+  if (!flip) return () => false;
+  let chunk = -1;
+  let draws = new Float32Array();
+  return (ordinal) => {
+    const wanted = Math.floor(ordinal / CHUNK);
+    if (wanted !== chunk) {
+      chunk = wanted;
+      draws = uniforms(seed, 'flip', chunk, CHUNK);
+    }
+    return draws[ordinal % CHUNK]! < 0.5;
+  };
 }

@@ -84,7 +84,11 @@ function emptyBatch(size: number, elements: number) {
 }
 
 /** Puts one image into its place in the batch, normalised and, where asked, mirrored left to right. */
-function place(sample: AugmentedSample, into: Float32Array, { shape, latentScale }: BatchSettings): void {
+export function place(
+  sample: Pick<AugmentedSample, 'pixels' | 'flipped'>,
+  into: Float32Array,
+  { shape, latentScale }: Pick<BatchSettings, 'shape' | 'latentScale'>,
+): void {
   const { pixels, flipped } = sample;
   // Two loops, each over one type of array: a shared one runs ten times slower.
   if (pixels instanceof Uint8Array) for (let i = 0; i < into.length; i++) into[i] = UNIT[pixels[i]!]!;

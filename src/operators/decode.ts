@@ -4,6 +4,7 @@ import { checkImageBatch, decodeImages, type Shape } from '../codec/images.ts';
 import { DEFAULT_LIMITS, type ImageLimits } from '../codec/limits.ts';
 import type { ImageBatch } from '../codec/records.ts';
 import { decode as decodeRecord } from '../codec/single-object.ts';
+import type { LogRecord } from '../log/log.ts';
 import type { Gate } from './gate.ts';
 import type { DecodedRecord, ReadRecord, Rejection, Sample } from './sample.ts';
 
@@ -46,14 +47,21 @@ const outcomeOf = ({ record, samples }: DecodedRecord): RecordOutcome =>
   record.value === null ? 'tombstone' : samples.length > 0 ? 'used' : 'rejected';
 
 async function decodeOne(read: ReadRecord, settings: DecodeSettings): Promise<DecodedRecord> {
-  const { value } = read.record;
-  if (value === null) return { ...read, samples: [], rejections: [] };
-  const { topic, partition, offset } = read.record;
+  return { ...read, ...(await samplesOf(read.record, read.cursor.epoch, settings)) };
+}
+
+/** A record's usable images, and what is wrong with the others; a tombstone has neither. `epoch`: in which it was met. */
+export async function samplesOf(
+  { topic, partition, offset, value }: LogRecord,
+  epoch: number,
+  settings: Pick<DecodeSettings, 'shape' | 'classes' | 'limits' | 'read'>,
+): Promise<Pick<DecodedRecord, 'samples' | 'rejections'>> {
+  if (value === null) return { samples: [], rejections: [] };
   const reject = (error: BadRecord, index: number | null, bytes: Uint8Array): Rejection => ({
     topic,
     partition,
     offset,
-    epoch: read.cursor.epoch,
+    epoch,
     index,
     reason: error.reason,
     message: `${topic}/${partition} offset ${offset}${index === null ? '' : ` image ${index}`}: ${error.message}`,
@@ -82,10 +90,10 @@ async function decodeOne(read: ReadRecord, settings: DecodeSettings): Promise<De
           eventTime: batch.eventTime,
         });
     }
-    return { ...read, samples, rejections };
+    return { samples, rejections };
   } catch (error) {
     if (!(error instanceof BadRecord)) throw error;
-    return { ...read, samples: [], rejections: [reject(error, null, value)] };
+    return { samples: [], rejections: [reject(error, null, value)] };
   }
 }
 

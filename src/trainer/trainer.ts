@@ -8,18 +8,16 @@ import type { Commit } from '../codec/records.ts';
 import type { Engine, HostTensor, Program } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import { emptyHistory, queueState } from '../memory-bank/changelog.ts';
-import type { Batch } from '../operators/batch.ts';
 import type { StreamPosition } from '../operators/position.ts';
-import { learningRateAt, queueWeightAt } from '../optim/schedule.ts';
 import { Commits } from './commits.ts';
+import { engineIdentity } from './engine-identity.ts';
 import { type Input, openInput } from './input.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { CommitReport, StepReport } from './report.ts';
-import { blobEntries, fromBlobs } from './state-blobs.ts';
+import { compileStep, runStep, stateToTrain } from './run-step.ts';
+import { blobEntries } from './state-blobs.ts';
 import { stepReport } from './step-report.ts';
-import { initialState, keyDim, trainLayout } from './train-state.ts';
-import { stepInputs, trainStep } from './train-step.ts';
+import { trainLayout } from './train-state.ts';
 import { Uncommitted } from './uncommitted.ts';
 
 /** Settings that a run may go on with changed, and says so: they fit any state. */
@@ -93,7 +91,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     seed: pipeline.seed,
     // The log's URL may hold a password; what it goes by does not.
     config: { ...pipeline, log: log.url },
-    engine: `${engine.name} ${engine.version}, ${engine.device}, ${engine.threads} threads, Node ${process.versions.node}`,
+    engine: engineIdentity(engine),
     group: `repulsor-${run}`,
     keepCommits: pipeline.commit.keep,
     onWarning: (error) => observer.onWarning?.(error.message),
@@ -106,26 +104,13 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
   }
 
   async function trainOn(committer: Committer, { fallback = false }: TrainSettings): Promise<TrainResult> {
-    const layout = trainLayout(pipeline);
     const freeSettings = [...FREE_SETTINGS, ...TUNABLE_SETTINGS];
     const recovered = await recover({ committer, inputs: log, fallback, freeSettings });
     for (const { generation, error } of recovered?.skipped ?? [])
       observer.onWarning?.(`commit ${generation} is not whole and is given up: ${error.message}`);
     if (recovered !== null) tellChanges(recovered.commit, committer.settings.config, observer);
-    const initial = initialState(pipeline);
-    const capacity = pipeline.losses.repulsion?.queue ?? 0;
-    const queue = recovered?.queue ?? (capacity > 0 ? emptyHistory(capacity, keyDim(pipeline)) : null);
-    const state =
-      recovered === null
-        ? initial
-        : { ...initial, ...fromBlobs(recovered.state, layout), ...(queue && queueState(queue)) };
-    const program = await engine.compile({
-      name: 'train',
-      seed: pipeline.seed,
-      state,
-      inputs: stepInputs(pipeline),
-      fn: trainStep(pipeline),
-    });
+    const { state, queue } = stateToTrain(pipeline, recovered);
+    const program = await compileStep(engine, pipeline, state);
     const input = openInput(log, pipeline, recovered?.position ?? null, observer);
     try {
       observer.onStart?.(recovered?.commit ?? null);
@@ -133,7 +118,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       const commits = new Commits({
         committer,
         program,
-        layout,
+        layout: trainLayout(pipeline),
         entries: blobEntries(Object.keys(state)),
         uncommitted,
         input,
@@ -180,7 +165,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       }
       const got = performance.now();
       step++;
-      const { outputs, learningRate } = await runStep(program, batch, step);
+      const { outputs, learningRate, batchDigest, keys } = await runStep(program, pipeline, batch, step);
       report = stepReport(
         pipeline,
         outputs,
@@ -199,7 +184,8 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         samples: batch.ids,
         labels: batch.labels,
         terms: report.terms,
-        keys: (outputs['keys']?.data as Float32Array | undefined) ?? null,
+        keys,
+        batchDigest,
       });
       position = batch.position;
       samplesHere += batch.size;
@@ -220,22 +206,6 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       report,
       ema,
     };
-  }
-
-  async function runStep(program: Program, batch: Batch, step: number) {
-    const learningRate = learningRateAt(step, pipeline.steps, pipeline.optimizer);
-    const { start = 0, ramp = 0 } = pipeline.losses.repulsion ?? {};
-    const outputs = await program.run(
-      {
-        images: batch.images,
-        labels: batch.labels,
-        step: Int32Array.of(step),
-        learningRate: Float32Array.of(learningRate),
-        queueWeight: Float32Array.of(queueWeightAt(step, start, ramp)),
-      },
-      step,
-    );
-    return { outputs, learningRate };
   }
 }
 

@@ -30,6 +30,7 @@ export class Uncommitted {
     readonly labels: Int32Array;
     readonly terms: Readonly<Record<string, number>>;
     readonly keys: Float32Array | null;
+    readonly batchDigest: Uint8Array;
   }): void {
     const entry = journalEntry(this.#digest, { ...step, keysDigest: keysDigest(step.keys ?? NO_KEYS) });
     this.#digest = entry.digest;

@@ -1,8 +1,14 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { keysDigest, stepDigest, ZERO_DIGEST } from '../../src/checkpoint/digest.ts';
+import { batchDigest, keysDigest, stepDigest, ZERO_DIGEST } from '../../src/checkpoint/digest.ts';
 import { journalBreak, journalEntry, samplesOf } from '../../src/checkpoint/journal.ts';
+import { compileSchema } from '../../src/codec/record-type.ts';
 import { decode, encode } from '../../src/codec/single-object.ts';
+
+const SCHEMAS = new URL('../../schemas/', import.meta.url);
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 const outcome = {
   step: 7,
@@ -12,6 +18,7 @@ const outcome = {
   ],
   terms: { total: 1.5, flow: 0.1 },
   keysDigest: keysDigest(Float32Array.of(1, 2)),
+  batchDigest: null,
 };
 
 test('a step digest is over the bytes that its grammar says, written out by hand', () => {
@@ -35,8 +42,35 @@ test('a step digest is over the bytes that its grammar says, written out by hand
       .update(Buffer.from('0000803f' + '00000040', 'hex'))
       .digest(),
   ]);
-  const expected = createHash('sha256').update(bytes).digest('hex');
-  expect(Buffer.from(stepDigest(Buffer.alloc(32, 0xab), outcome)).toString('hex')).toBe(expected);
+  const previous = Buffer.alloc(32, 0xab);
+  expect(hex(stepDigest(previous, outcome))).toBe(sha256(bytes));
+  const batch = Buffer.alloc(32, 0xcd);
+  const second = Buffer.concat([Buffer.from('repulsor step 2\0', 'latin1'), bytes.subarray(16), batch]);
+  expect(hex(stepDigest(previous, { ...outcome, batchDigest: batch }))).toBe(sha256(second));
+});
+
+test('a batch digest is over the bytes that its grammar says, written out by hand', () => {
+  const bytes = Buffer.concat([
+    Buffer.from('repulsor batch 1\0', 'latin1'),
+    Buffer.from('02000000', 'hex'), // two samples
+    Buffer.from('0000803f' + '000080bf', 'hex'), // of one pixel each
+    Buffer.from('03000000' + '0a000000', 'hex'),
+  ]);
+  expect(hex(batchDigest({ images: Float32Array.of(1, -1), labels: Int32Array.of(3, 10) }))).toBe(sha256(bytes));
+});
+
+test('an entry from before there were batch digests is read, and its chain holds on into entries that have one', () => {
+  const old = journalEntry(ZERO_DIGEST, { ...outcome, step: 1 });
+  const past = compileSchema(JSON.parse(readFileSync(new URL('past/step-journal.1.avsc', SCHEMAS), 'utf8')));
+  const { batchDigest: _none, ...fields } = old;
+  const header = Buffer.alloc(10);
+  header.writeUInt16BE(0xc301);
+  header.writeBigUInt64LE(past.fingerprint, 2);
+  const read = decode('step-journal', Buffer.concat([header, past.write(fields)]));
+  expect(read).toEqual({ ...old, terms: { total: 1.5, flow: Math.fround(0.1) } });
+  const next = journalEntry(read.digest, { ...outcome, step: 2, batchDigest: Buffer.alloc(32, 1) });
+  expect(journalBreak(0, ZERO_DIGEST, [read, next])).toBeNull();
+  expect(journalBreak(0, ZERO_DIGEST, [read, { ...next, batchDigest: null }])).toMatch(/^step 2 does not/);
 });
 
 test('a chain of entries holds after a round trip through their bytes', () => {
@@ -57,6 +91,7 @@ test('any change to an entry, and any entry missing, breaks the chain where it h
     { ...first, samples: first.samples.map((s) => ({ ...s, index: s.index + 1 })) },
     { ...first, topics: ['other', 'ü'] },
     { ...first, keysDigest: ZERO_DIGEST },
+    { ...first, batchDigest: ZERO_DIGEST },
     { ...first, digest: second.digest },
   ];
   for (const changed of changes) expect(journalBreak(0, ZERO_DIGEST, [changed, second])).toMatch(/^step 1 does not/);

@@ -76,6 +76,7 @@ export function journalOf(s: Scenario, previous: Uint8Array, step: number): Step
     samples: Array.from({ length: s.batch }, (_, index) => ({ topic: 'images', partition: 0, offset: step, index })),
     terms: { total: step + s.lineage / 8, flow: 0.5 },
     keysDigest: keysDigest(new Float32Array(keys.slice().buffer)),
+    batchDigest: null,
   });
 }
 

@@ -42,6 +42,7 @@ export const arbitraryRecords: { [K in RecordKind]: fc.Arbitrary<Records[K]> } =
     ),
     keysDigest: sha256,
     digest: sha256,
+    batchDigest: fc.option(sha256),
   }),
   commit: fc.record({
     formatVersion: int,
