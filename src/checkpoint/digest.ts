@@ -32,10 +32,8 @@ export function stepDigest(previous: Uint8Array, outcome: StepOutcome): Uint8Arr
   const names = Object.keys(outcome.terms).sort();
   const hash = createHash('sha256');
   const { batchDigest } = outcome;
-  hash
-    .update(`repulsor step ${batchDigest === null ? 1 : 2}\0`, 'ascii')
-    .update(previous)
-    .update(u64(outcome.step));
+  const tag = batchDigest === null ? 'repulsor step 1\0' : 'repulsor step 2\0';
+  hash.update(tag, 'ascii').update(previous).update(u64(outcome.step));
   hash.update(u32(outcome.samples.length)).update(sampleBytes(outcome.samples));
   hash.update(u32(names.length));
   for (const name of names) hash.update(text(name)).update(f32(outcome.terms[name]!));
