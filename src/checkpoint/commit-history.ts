@@ -29,11 +29,13 @@ export interface Lineage {
 }
 
 /**
- * Every commit of the topic, newest first, checked against its neighbours as it is read.
+ * Every commit of the topic, newest first, checked against its neighbours as it is read. With `before`, those at smaller
+ * offsets only.
  * @throws RepulsorError STATE_DAMAGED, STATE_TRUNCATED, FORMAT_NEWER
  */
-export async function* commitsBackwards(log: Log, topic: string): AsyncGenerator<CommitEntry> {
-  const { earliest, end } = await log.offsets(topic, 0);
+export async function* commitsBackwards(log: Log, topic: string, before?: number): AsyncGenerator<CommitEntry> {
+  const { earliest, end: last } = await log.offsets(topic, 0);
+  const end = Math.min(before ?? last, last);
   let newer: CommitEntry | null = null;
   for await (const record of readBackwards(log, topic, earliest, end)) {
     const entry = decodeCommit(record);
@@ -49,11 +51,11 @@ export async function* commitsBackwards(log: Log, topic: string): AsyncGenerator
 
 /**
  * The newest commit and its ancestors. A commit names the one it continues by digest, so what is skipped here was given up
- * by a fallback, and what is found is what was written.
+ * by a fallback, and what is found is what was written. With `before`, as it stood before that offset of the topic.
  */
-export function openLineage(log: Log, topic: string): Lineage {
+export function openLineage(log: Log, topic: string, before?: number): Lineage {
   const found: CommitEntry[] = [];
-  const ancestors = ancestry(topic, commitsBackwards(log, topic));
+  const ancestors = lineageBackwards(log, topic, before);
   let reading: Promise<void> = Promise.resolve();
   let done = false;
   return {
@@ -71,9 +73,10 @@ export function openLineage(log: Log, topic: string): Lineage {
   };
 }
 
-async function* ancestry(topic: string, commits: AsyncIterable<CommitEntry>): AsyncGenerator<CommitEntry> {
+/** The same, one commit at a time and held by nobody: a run of years has more commits than should be held at once. */
+export async function* lineageBackwards(log: Log, topic: string, before?: number): AsyncGenerator<CommitEntry> {
   let child: CommitEntry | null = null;
-  for await (const entry of commits) {
+  for await (const entry of commitsBackwards(log, topic, before)) {
     if (child !== null && !equal(child.commit.previous, entry.digest)) continue;
     yield entry;
     if (equal(entry.commit.previous, ZERO_DIGEST)) return;

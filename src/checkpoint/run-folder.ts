@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../errors.ts';
+import { lastingLogUrl } from '../log/log-url.ts';
 import { syncFolder } from './folder-store.ts';
 import { checkRunId } from './run-id.ts';
 
@@ -10,7 +11,7 @@ const FORMAT_VERSION = 1;
 /** What `DIR/run.json` says. The state itself lies in the log and in `DIR/blobs`. */
 export interface RunDescription {
   readonly run: string;
-  /** URL of the log that holds the run's topics, without user, password and query. */
+  /** URL of the log that holds the run's topics, without user and password. */
   readonly log: string;
   /** Name of the pipeline. */
   readonly pipeline: string;
@@ -36,7 +37,7 @@ export async function createRunFolder(folder: string, run: RunDescription): Prom
       hint: 'Go on with that run, or choose another folder.',
     });
   }
-  const description: RunDescription = { ...run, log: withoutSecrets(run.log) };
+  const description: RunDescription = { ...run, log: lastingLogUrl(run.log) };
   const path = join(folder, 'run.json');
   const temporary = join(folder, `run.json.${randomUUID()}`);
   try {
@@ -118,9 +119,4 @@ function checkDescription(text: string, path: string): RunDescription {
   }
   checkRunId(run as string);
   return { run, log, pipeline, created } as RunDescription;
-}
-
-/** User, password and query (where tokens hide) never reach the disk. */
-function withoutSecrets(url: string): string {
-  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1').replace(/^([a-z][a-z0-9+.-]*:\/\/[^?]*)\?.*$/i, '$1');
 }

@@ -79,7 +79,7 @@ async function gigaflops(engine: Engine): Promise<number> {
 
 async function logCheck(url: string | undefined): Promise<string> {
   const scratch = url === undefined ? await mkdtemp(join(tmpdir(), 'repulsor-doctor-')) : null;
-  const log = await openLog(url ?? `file:${scratch}`);
+  const log = await openLog(url ?? `file:${scratch}`, { create: scratch !== null });
   try {
     if (scratch !== null) {
       await log.createTopic('doctor');

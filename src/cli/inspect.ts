@@ -1,10 +1,21 @@
 import type { Command } from 'commander';
-import { runTopics } from '../checkpoint/run-id.ts';
+import { RepulsorError } from '../errors.ts';
 import { openLog } from '../log/open-log.ts';
-import { openRun } from '../trainer/open-run.ts';
-import { openConsole } from './console.ts';
+import { type CommittedRun, openRun } from '../trainer/open-run.ts';
+import { type Console, openConsole } from './console.ts';
+import { viewQueue } from './inspect/queue.ts';
+import { viewRun } from './inspect/run.ts';
+import { viewTopic } from './inspect/topic.ts';
+import { viewVerification } from './inspect/verification.ts';
+import type { View } from './inspect/views.ts';
+import { wholeNumber } from './options.ts';
 
 interface InspectOptions {
+  readonly queue?: boolean;
+  readonly at?: number;
+  readonly out?: string;
+  readonly verify?: boolean;
+  readonly config?: boolean;
   readonly topic?: string;
   readonly log?: string;
   readonly json?: boolean;
@@ -13,84 +24,69 @@ interface InspectOptions {
 export function addInspect(program: Command): void {
   program
     .command('inspect')
-    .description('show what a run has committed, or what lies in a topic')
+    .description('show what a run has committed, its queue at any committed step, or what lies in a topic')
     .argument('[run]', 'the run folder')
+    .option('--queue', 'the negative queue, rebuilt from its topic and checked against its recorded digest')
+    .option('--at <step>', 'with --queue: as of this committed step (default: the last)', wholeNumber(0))
+    .option('--out <file>', 'with --queue: write it as safetensors: rows, labels, steps, pointer, valid')
+    .option('--verify', 'read all of it: every commit, the whole journal, the state of each commit that is kept')
+    .option('--config', 'show the resolved settings too')
     .option('--topic <name>', 'a topic instead of a run; needs --log')
     .option('--log <url>', 'the log that holds the topic, or the run when it moved')
     .option('--json', 'one JSON object as the last line')
     .addHelpText(
       'after',
-      '\nExamples:\n  repulsor inspect runs/digits\n  repulsor inspect --topic digits --log file:runs/log --json',
+      `
+Examples:
+  repulsor inspect runs/digits
+  repulsor inspect --topic digits --log file:runs/log --json
+  repulsor inspect runs/digits --queue --out queue.safetensors
+  repulsor inspect runs/digits --verify`,
     )
-    .action(async (run: string | undefined, options: InspectOptions, command: Command) => {
+    .action(async (run: string | undefined, options: InspectOptions) => {
       const console = openConsole(options.json ?? false);
-      if ((run === undefined) === (options.topic === undefined))
-        command.error('error: name either a run folder or a topic (--topic NAME --log URL)');
-      const found =
-        run === undefined
-          ? await inspectTopic(options.topic!, options.log, command)
-          : await inspectRun(run, options.log);
-      console.result(found, table(found));
+      checkOptions(run, options);
+      const { found, text } = run === undefined ? await inspectTopic(options) : await inspectRun(run, options, console);
+      console.result(found, text);
     });
 }
 
-async function inspectRun(folder: string, logUrl: string | undefined): Promise<Record<string, unknown>> {
-  const { folder: run, log, newest, store } = await openRun(folder, logUrl);
+/** One question at a time. @throws RepulsorError USAGE */
+function checkOptions(run: string | undefined, options: InspectOptions): void {
+  const usage = (what: string, hint: string) => new RepulsorError('USAGE', what, { hint });
+  const example = 'for example: repulsor inspect runs/digits, or repulsor inspect --topic digits --log file:runs/log';
+  if ((run === undefined) === (options.topic === undefined))
+    throw usage('name either a run folder or a topic (--topic NAME --log URL)', example);
+  if (options.topic !== undefined && options.log === undefined) throw usage('--topic needs --log URL', example);
+  const asked = QUESTIONS.filter((name) => options[name] !== undefined);
+  if (asked.length > 1 || (run === undefined && asked.length > 0))
+    throw usage(`--${asked.join(' and --')} cannot be asked ${asked.length > 1 ? 'together' : 'of a topic'}`, example);
+  if (options.queue === undefined && (options.at !== undefined || options.out !== undefined))
+    throw usage('--at and --out need --queue', 'for example: repulsor inspect runs/digits --queue --at 100');
+}
+
+const QUESTIONS = ['queue', 'verify', 'config'] as const satisfies readonly (keyof InspectOptions)[];
+
+async function inspectRun(folder: string, options: InspectOptions, { note }: Console): Promise<View> {
+  const run = await openRun(folder, options.log);
   try {
-    const { commit } = newest;
-    return {
-      run: run.run,
-      pipeline: run.pipeline,
-      log: log.url,
-      topics: runTopics(run.run),
-      step: commit.step,
-      generation: commit.generation,
-      committed: new Date(commit.time).toISOString(),
-      samples: commit.position.samples,
-      epoch: commit.position.epoch,
-      next: commit.position.next,
-      queue: {
-        rows: Math.min(commit.negatives.count, commit.negatives.capacity),
-        capacity: commit.negatives.capacity,
-        dim: commit.negatives.dim,
-        digest: hex(commit.negatives.digest),
-      },
-      blobs: commit.blobs,
-      store: store.where,
-      journalDigest: hex(commit.journalDigest),
-      engine: commit.engine,
-      seed: commit.seed,
-      config: JSON.parse(commit.config),
-    };
+    return await viewOf(run, options, note);
   } finally {
-    await log.close();
+    await run.log.close();
   }
 }
 
-async function inspectTopic(
-  topic: string,
-  logUrl: string | undefined,
-  command: Command,
-): Promise<Record<string, unknown>> {
-  if (logUrl === undefined) command.error('error: --topic needs --log URL, for example --log file:runs/log');
-  const log = await openLog(logUrl!);
+function viewOf(run: CommittedRun, options: InspectOptions, note: (line: string) => void): Promise<View> {
+  if (options.queue) return viewQueue(run, options.at ?? null, options.out ?? null);
+  if (options.verify) return viewVerification(run, note);
+  return viewRun(run, options.config ?? false);
+}
+
+async function inspectTopic({ topic, log: url }: InspectOptions): Promise<View> {
+  const log = await openLog(url!, { create: false });
   try {
-    const numbers = await log.partitions(topic);
-    const partitions = await Promise.all(
-      numbers.map(async (partition) => ({ partition, ...(await log.offsets(topic, partition)) })),
-    );
-    return { topic, log: log.url, partitions };
+    return await viewTopic(log, topic!);
   } finally {
     await log.close();
   }
-}
-
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-
-/** One line a field; what has parts is shown as JSON. */
-function table(found: Record<string, unknown>): string {
-  return Object.entries(found)
-    .filter(([name]) => name !== 'config')
-    .map(([name, value]) => `${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : value}`)
-    .join('\n');
 }

@@ -9,7 +9,7 @@ import { EXIT, RepulsorError } from '../errors.ts';
 import { digits } from '../ingest/digits.ts';
 import { ingest } from '../ingest/ingest.ts';
 import type { Log } from '../log/log.ts';
-import { parseLogUrl } from '../log/log-url.ts';
+import { lastingLogUrl } from '../log/log-url.ts';
 import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { createProgress } from '../metrics/progress.ts';
@@ -167,7 +167,7 @@ async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promis
 /** The run folder; a new one gets an id that no other run of the log has. */
 async function openOrCreateRun(folder: string, log: Log, pipeline: Pipeline): Promise<RunFolder> {
   const there = await findRunFolder(folder);
-  const lives = anywhere(log.url);
+  const lives = lastingLogUrl(log.url);
   if (there === null)
     return createRunFolder(folder, {
       run: `${pipeline.name}-${randomBytes(4).toString('hex')}`,
@@ -184,12 +184,6 @@ async function openOrCreateRun(folder: string, log: Log, pipeline: Pipeline): Pr
       hint: `give --log ${there.log}, or begin a new run with --run`,
     },
   );
-}
-
-/** The log's URL, so that it names the same log whatever folder a command is started in. */
-function anywhere(url: string): string {
-  const address = parseLogUrl(url);
-  return address.kind === 'file' ? `file:${address.folder}` : address.url;
 }
 
 /** Latents are no picture without their decoder. */

@@ -42,6 +42,25 @@ export function parseLogUrl(url: string, environment: NodeJS.ProcessEnv = {}): F
   throw bad(scheme === undefined ? `"${withoutUser(url)}" has no scheme` : `logs are not named by "${scheme}"`);
 }
 
+/**
+ * The URL as it may be written down and opened again from any folder: paths absolute, settings kept, and no user, password
+ * or anything else that might be one. What is not the URL of a log is given back without what follows its "?".
+ */
+export function lastingLogUrl(url: string): string {
+  if (url.startsWith('file:')) return `file:${parseFile(url).folder}`;
+  const [address = '', queryText = ''] = split(url, '?');
+  const bare = address.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1');
+  const kept = [...new URLSearchParams(queryText)].flatMap(([name, value]): [string, string][] => {
+    if (name === 'ssl.ca' || name === 'ssl.cert' || name === 'ssl.key') return [[name, resolve(value)]];
+    const harmless =
+      name === 'client.id' ||
+      (name === 'ssl' && (value === 'true' || value === 'false')) ||
+      (name === 'sasl' && MECHANISMS.includes(value.toLowerCase()));
+    return harmless ? [[name, value]] : [];
+  });
+  return kept.length === 0 ? bare : `${bare}?${new URLSearchParams(kept)}`;
+}
+
 function parseFile(url: string): FileAddress {
   const path = url.slice('file:'.length);
   if (path === '' || path.includes('\0')) throw bad('"file:" needs a folder behind it');

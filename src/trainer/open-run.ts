@@ -24,7 +24,7 @@ export interface CommittedRun {
  */
 export async function openRun(folder: string, logUrl?: string): Promise<CommittedRun> {
   const run = await openRunFolder(folder);
-  const log = await openLog(logUrl ?? run.log);
+  const log = await openLog(logUrl ?? run.log, { create: false });
   try {
     const topics = await log.topics();
     const { commits } = runTopics(run.run);

@@ -1,9 +1,10 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createRunFolder, findRunFolder, openRunFolder } from '../../src/checkpoint/run-folder.ts';
 import { runTopics, transactionalId } from '../../src/checkpoint/run-id.ts';
+import { parseLogUrl } from '../../src/log/log-url.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -25,6 +26,18 @@ test('no secret of a URL reaches the disk', async () => {
   const made = await createRunFolder(folder, { ...run, log });
   expect(made.log).toBe('kafka://one:9092,two:9092');
   expect(await readFile(join(folder, 'run.json'), 'utf8')).not.toMatch(/user|pa%2Fss|hunter2/);
+});
+
+test('a URL keeps the settings that are no secret, and paths that hold from any folder', async () => {
+  const log = 'kafka://anna:hunter2@one:9093?ssl=true&ssl.ca=ca.pem&sasl=SCRAM-SHA-512&password=hunter2&username=anna';
+  const made = await createRunFolder(folder, { ...run, log });
+  const environment = { REPULSOR_KAFKA_SASL_USERNAME: 'anna', REPULSOR_KAFKA_SASL_PASSWORD: 'hunter2' };
+  expect(made.log).not.toMatch(/anna|hunter2/);
+  expect(parseLogUrl(made.log, environment)).toMatchObject({
+    brokers: ['one:9093'],
+    ssl: { ca: resolve('ca.pem') },
+    sasl: { mechanism: 'scram-sha-512', username: 'anna', password: 'hunter2' },
+  });
 });
 
 test('a second run in the folder is refused, the first one stays', async () => {

@@ -43,7 +43,7 @@ test('each command shows how it is used', () => {
   expect(counts).toEqual([
     ['train', 2],
     ['sample', 1],
-    ['inspect', 2],
+    ['inspect', 4],
     ['ingest', 1],
     ['doctor', 1],
   ]);
@@ -84,6 +84,14 @@ test('inspect', async () => {
     log: 'file:runs/log',
     partitions: [{ partition: 0, earliest: 0, end: 100 }],
   });
+}, 120_000);
+
+test('inspect --queue, --verify', async () => {
+  const queue = await example('inspect', 2);
+  expect(queue.stdout).toMatch(/^queue of step 3 \(commit 1\), digest [0-9a-f]{64} as committed$/m);
+  expect(queue.stdout).toMatch(/^rows +\d+ of \d+ /m);
+  await access(join(folder, 'queue.safetensors'));
+  expect((await example('inspect', 3)).stdout).toMatch(/^whole: 1 commits .* 3 journaled steps/);
 }, 120_000);
 
 test('ingest', async () => {

@@ -66,6 +66,13 @@ describe('wrong usage ends with status 2', () => {
     ],
     ['neither a run nor a topic', ['inspect'], 'USAGE', /name either a run folder or a topic/],
     ['a topic without a log', ['inspect', '--topic', 'images'], 'USAGE', /--topic needs --log URL/],
+    [
+      'two questions',
+      ['inspect', '.', '--queue', '--verify'],
+      'USAGE',
+      /--queue and --verify cannot be asked together/,
+    ],
+    ['a step of no queue', ['inspect', '.', '--at', '3'], 'USAGE', /--at and --out need --queue/],
     ['a folder that is no run', ['inspect', '.'], 'USAGE', /is not the folder of a run/],
     ['a folder that is no run', ['sample', '.'], 'USAGE', /is not the folder of a run/],
     ['a folder without images', ['ingest', '.', '--to', 'file:log', '--topic', 'x'], 'USAGE', /there is no \.png/],
@@ -101,6 +108,20 @@ describe('what is not there or not to be had ends with status 1', () => {
     expect(await failure(train)).toMatchObject({ status: 1, code: 'TOPIC_MISSING' });
   }, 120_000);
 
+  test.each([
+    ['inspect', '--topic', 'images'],
+    ['doctor', '--engine', 'cpu'],
+  ])(
+    'a log, which %s does not make',
+    async (...command) => {
+      const end = await runCommand([...command, '--log', 'file:typo'], { cwd: folder });
+      expect(end.code).toBe(1);
+      expect(`${end.stdout}${end.stderr}`).toMatch(/there is no log in the folder .*typo/);
+      expect(await readdir(folder)).not.toContain('typo');
+    },
+    120_000,
+  );
+
   test('a port that is taken', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
@@ -121,6 +142,7 @@ describe('a run that is damaged ends with status 4', () => {
     expect(await failure(['inspect', '.'])).toMatchObject({ status: 4, code: 'STATE_DAMAGED' });
     await rm(join(folder, 'run.json'));
     expect(await runCommand(train('--steps', '1'), { cwd: folder })).toMatchObject({ code: 0 });
+    await (await openLog(`${log}-of-others`)).close();
     expect(await failure(['inspect', run, '--log', `${log}-of-others`])).toMatchObject({
       status: 4,
       code: 'STATE_MISSING',

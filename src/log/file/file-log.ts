@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RepulsorError } from '../../errors.ts';
 import type {
@@ -15,7 +16,7 @@ import { inTurns, type PartitionCursor } from '../turns.ts';
 import { Chain } from './chain.ts';
 import { Committed } from './committed.ts';
 import { CommittedCursor } from './committed-cursor.ts';
-import { makeFolder } from './durable-file.ts';
+import { isCode, makeFolder } from './durable-file.ts';
 import { EpochPartition } from './epoch-partition.ts';
 import { asLogError } from './file-errors.ts';
 import { takeOverFile } from './file-transaction.ts';
@@ -51,11 +52,13 @@ export class FileLog implements Log {
     this.#segmentBytes = options.segmentBytes ?? 64 * 1024 * 1024;
   }
 
-  /** Opens the log in folder `root`, which is made when it is not there. @throws RepulsorError LOG_UNREACHABLE */
-  static async open(root: string, url: string, options: FileLogOptions = {}): Promise<FileLog> {
+  /** Opens the log in folder `root`, which is made when it is not there, if `create`. @throws RepulsorError LOG_UNREACHABLE */
+  static async open(root: string, url: string, options: FileLogOptions = {}, create = true): Promise<FileLog> {
     try {
-      await makeFolder(topicsFolder(root));
+      if (create) await makeFolder(topicsFolder(root));
+      else await access(topicsFolder(root));
     } catch (error) {
+      if (!create && isCode(error, 'ENOENT')) throw noLog(root, error);
       throw new RepulsorError(
         'LOG_UNREACHABLE',
         `the folder ${root} of the log cannot be opened: ${(error as Error).message}`,
@@ -220,6 +223,13 @@ export class FileLog implements Log {
     demandPartition(topic, await loadTopic(this.#root, topic), partition);
     return partitionFolder(this.#root, topic, partition);
   }
+}
+
+function noLog(root: string, cause: unknown): RepulsorError {
+  return new RepulsorError('LOG_UNREACHABLE', `there is no log in the folder ${root}`, {
+    hint: 'Check the path: a log is made by whoever first writes to it (`repulsor ingest`, `repulsor train`).',
+    cause,
+  });
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
