@@ -13,26 +13,53 @@ export interface Difference {
   readonly what: string;
 }
 
+export interface CompareOptions {
+  /** Commits that a fallback was allowed to give up: their steps stand in the topics once more. Default 0. */
+  readonly givenUp?: number;
+  /** Only which samples each step trained, and where the input stands: for an engine that does not give the same bits again. */
+  readonly samplesOnly?: boolean;
+}
+
 /**
  * How a run that faults came over differs from `reference`, the same run without any, brought to the same step. Empty when
  * a user could not tell them apart by steps, losses, digests, samples, weights, queue, dead letters and input position.
  * How many commits they took to get there may differ, and so may the times.
  */
-export function compareRuns(run: CommittedOutcome, reference: CommittedOutcome): Difference[] {
+export function compareRuns(
+  run: CommittedOutcome,
+  reference: CommittedOutcome,
+  { givenUp = 0, samplesOnly = false }: CompareOptions = {},
+): Difference[] {
+  const letters = counted('dead letter', run.deadLetters.map(letterKey), reference.deadLetters.map(letterKey));
   return [
-    ...ownFlaws(run),
-    ...compareSteps(run.steps, reference.steps),
+    ...ownFlaws(run, givenUp),
+    ...compareSteps(run.steps, reference.steps, samplesOnly),
     ...compareSamples(run.steps, reference.steps),
-    ...counted('dead letter', run.deadLetters.map(letterKey), reference.deadLetters.map(letterKey)),
-    ...compareNewest(run, reference),
+    ...letters.filter(({ kind }) => givenUp === 0 || kind === 'lost'),
+    ...compareNewest(run, reference, samplesOnly),
   ];
 }
 
-/** What is wrong with a run whatever it is compared with: more than one chain of commits, steps committed more than once. */
-export function ownFlaws({ commits, lineage, steps, journaled, negatives }: CommittedOutcome): Difference[] {
+/**
+ * What is wrong with a run whatever it is compared with: more than one chain of commits, steps committed more than once,
+ * a commit of a writer that had been fenced.
+ */
+export function ownFlaws(
+  { commits, lineage, steps, journaled, negatives }: CommittedOutcome,
+  givenUp = 0,
+): Difference[] {
   const found: Difference[] = [];
-  if (lineage.length !== commits.length)
+  if (lineage.length + givenUp !== commits.length)
     found.push({ kind: 'differs', what: `${commits.length} commits, but only ${lineage.length} are one chain` });
+  for (const [i, { epoch, generation }] of commits.entries()) {
+    const before = commits[i - 1]?.epoch ?? epoch;
+    if (epoch < before)
+      found.push({
+        kind: 'differs',
+        what: `commit ${generation} is of the writer ${epoch}, which ${before} had fenced`,
+      });
+  }
+  if (givenUp > 0) return found;
   const each = steps.map(({ step }) => `${step}`);
   found.push(
     ...counted(
@@ -48,7 +75,11 @@ export function ownFlaws({ commits, lineage, steps, journaled, negatives }: Comm
   return found;
 }
 
-function compareSteps(steps: readonly StepJournal[], reference: readonly StepJournal[]): Difference[] {
+function compareSteps(
+  steps: readonly StepJournal[],
+  reference: readonly StepJournal[],
+  samplesOnly: boolean,
+): Difference[] {
   const found: Difference[] = [];
   if (steps.length < reference.length)
     found.push({ kind: 'lost', what: `the run ends at step ${steps.length}, not ${reference.length}` });
@@ -57,8 +88,10 @@ function compareSteps(steps: readonly StepJournal[], reference: readonly StepJou
   for (const [index, step] of steps.entries()) {
     const wanted = reference[index];
     if (wanted === undefined || isDeepStrictEqual(Buffer.from(step.digest), Buffer.from(wanted.digest))) continue;
+    const sameSamples = isDeepStrictEqual(samplesOf(step), samplesOf(wanted));
+    if (samplesOnly && sameSamples) continue;
     const parts = [
-      ...(isDeepStrictEqual(samplesOf(step), samplesOf(wanted)) ? [] : ['samples']),
+      ...(sameSamples ? [] : ['samples']),
       ...(isDeepStrictEqual({ ...step.terms }, { ...wanted.terms }) ? [] : ['loss']),
       ...(Buffer.compare(step.keysDigest, wanted.keysDigest) === 0 ? [] : ['keys']),
     ];
@@ -76,17 +109,17 @@ function compareSamples(steps: readonly StepJournal[], reference: readonly StepJ
   return counted('sample', keys(steps), keys(reference));
 }
 
-function compareNewest(run: CommittedOutcome, reference: CommittedOutcome): Difference[] {
+function compareNewest(run: CommittedOutcome, reference: CommittedOutcome, samplesOnly: boolean): Difference[] {
   const [newest, wanted] = [run.commits.at(-1)!, reference.commits.at(-1)!];
-  const same: [string, unknown, unknown][] = [
+  const bits: [string, unknown, unknown][] = [
     ['the blobs of the weights', newest.blobs, wanted.blobs],
     ['the weights', run.state, reference.state],
     ['the queue', run.queue, reference.queue],
     ['the digest of the queue', [...newest.negatives.digest], [...wanted.negatives.digest]],
     ['the digest of the journal', [...newest.journalDigest], [...wanted.journalDigest]],
-    ['the input position', plain(newest.position), plain(wanted.position)],
   ];
-  return same
+  const position: [string, unknown, unknown] = ['the input position', plain(newest.position), plain(wanted.position)];
+  return [...(samplesOnly ? [] : bits), position]
     .filter(([, a, b]) => !isDeepStrictEqual(a, b))
     .map(([what]) => ({ kind: 'differs' as const, what: `not the uninterrupted run's: ${what}` }));
 }

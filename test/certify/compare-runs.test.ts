@@ -7,6 +7,7 @@ import { compareRuns } from '../../src/certify/compare-runs.ts';
 import { openCommitter } from '../../src/checkpoint/commit.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
+import type { Commit } from '../../src/codec/records.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { progressFrom, SCENARIO, type Scenario, settings, trainAndCommit } from '../checkpoint/scenario.ts';
 
@@ -67,4 +68,23 @@ test('what is lost, and what is there twice, is told by name', async () => {
   expect(zombie).toEqual([{ kind: 'repeated', what: 'journal entry of step 4' }]);
   const forked = compareRuns({ ...run, commits: [...run.commits, run.commits[0]!] }, reference);
   expect(forked[0]).toEqual({ kind: 'differs', what: '2 commits, but only 1 are one chain' });
+});
+
+test('a commit of a writer after one that had fenced it is told', async () => {
+  const run = await outcome([[3], [3]]);
+  const [first, second] = run.commits as [Commit, Commit];
+  expect(second.epoch).toBeGreaterThan(first.epoch);
+  const late = { ...run, commits: [{ ...first, epoch: second.epoch + 1 }, second] };
+  expect(compareRuns(late, await outcome([[6]])).map(({ what }) => what)).toEqual([
+    `commit 2 is of the writer ${second.epoch}, which ${second.epoch + 1} had fenced`,
+  ]);
+});
+
+test('where bits cannot be the same, the samples and the place in the input still must be', async () => {
+  const reference = await outcome([[3, 3]]);
+  const otherwise = await outcome([[6]], { ...SCENARIO, lineage: 1 });
+  expect(compareRuns(otherwise, reference, { samplesOnly: true })).toEqual([]);
+  const steps = otherwise.steps.toSpliced(2, 1, { ...otherwise.steps[2]!, samples: otherwise.steps[3]!.samples });
+  const found = compareRuns({ ...otherwise, steps }, reference, { samplesOnly: true });
+  expect(found.map(({ kind }) => kind)).toEqual(['differs', 'lost', 'repeated']);
 });
