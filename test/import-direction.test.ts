@@ -93,6 +93,12 @@ test('only the Kafka log knows the Kafka client', () => {
   expect(kafka.filter(({ from }) => !from.startsWith('log/kafka/')).map(shown)).toEqual([]);
 });
 
+test('only the S3 client knows the AWS SDK', () => {
+  const aws = imports.filter(({ to }) => to.startsWith('@aws-sdk/'));
+  expect(aws.length).toBeGreaterThan(0);
+  expect(aws.filter(({ from }) => from !== 'checkpoint/s3/s3-client.ts').map(shown)).toEqual([]);
+});
+
 /** Pictures and the like hold no text to look at; this file holds what it looks for. */
 const SKIPPED =
   /\.(png|jpe?g|webp|ico|woff2?|gif|parquet|npz?|safetensors)$|^test\/import-direction\.test\.ts$|^package-lock\.json$/;

@@ -2,45 +2,43 @@ import { createHash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { RepulsorError } from '../errors.ts';
+import { contentDigest, SLICE, slices } from './blob-content.ts';
+import { missingBlob, otherDigest, otherLength } from './blob-errors.ts';
+import { blobName, parseBlobName } from './blob-name.ts';
 import { type OnEffect, performed } from './effects.ts';
 import type { BlobContent, BlobRef, BlobStore, OwnedBlob } from './store.ts';
 
-const SLICE = 4 * 1024 * 1024;
-const BLOB_NAME = /^([0-9a-f]{64})-([0-9]{1,16})$/;
-const TEMPORARY_NAME = /^writing-[0-9a-f-]{36}$/;
-/** A file being written changes by the second; one untouched for this long belongs to a writer that died. */
-const LEFTOVER_MS = 60 * 60 * 1000;
+/** A file being written: by whom (earlier versions did not say), and a UUID. */
+const TEMPORARY_NAME = /^writing-(?:([0-9]{1,16})-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Blobs as files of one folder, named SHA256-OWNER. The owners of a blob have hard links to one file where the file system
  * allows. A blob appears under its name in one step, and only when its bytes are on the disk; a crash leaves at most a file
- * `writing-...`, which a later opening removes.
+ * `writing-OWNER-...`, which `removeUnfinished` removes.
  */
 export async function openFolderStore(
   folder: string,
   options: { readonly onEffect?: OnEffect } = {},
 ): Promise<BlobStore> {
   await guarded(folder, 'make the folder', () => mkdir(folder, { recursive: true }));
-  await removeLeftovers(folder);
   const { onEffect } = options;
   return {
     where: folder,
     async put(content, owner) {
-      const ref: BlobRef = { sha256: await digest(content), bytes: content.bytes };
+      const ref: BlobRef = { sha256: await contentDigest(content), bytes: content.bytes };
       const path = blobPath(folder, { sha256: ref.sha256, owner });
       return guarded(path, 'write the blob', async () => {
         if (await linkWhole(folder, ref, path, onEffect)) return { ref, written: false };
-        await writeWhole(folder, path, content, onEffect);
+        await writeWhole(folder, { sha256: ref.sha256, owner }, content, onEffect);
         return { ref, written: true };
       });
     },
     async *get(ref) {
       const copy = (await ownersOf(folder, ref.sha256))[0];
-      if (copy === undefined) throw missing(folder, ref);
+      if (copy === undefined) throw missingBlob(folder, ref);
       const path = blobPath(folder, copy);
-      const file = await openBlob(path, () => missing(folder, ref));
+      const file = await openBlob(path, () => missingBlob(folder, ref));
       try {
         yield* checkedChunks(file, ref, path);
       } finally {
@@ -50,19 +48,28 @@ export async function openFolderStore(
     list: () => ownedBlobs(folder),
     async remove(owned) {
       const path = blobPath(folder, owned);
-      await guarded(path, 'remove the blob', () => unlinkIfThere(path));
+      await guarded(path, 'remove the blob', () => performed(onEffect, 'remove', () => unlinkIfThere(path)));
+    },
+    async removeUnfinished(owner) {
+      const names = await namesIn(folder);
+      const left = names.filter(
+        (name) => Number(TEMPORARY_NAME.exec(name)?.[1] ?? 0) <= owner && TEMPORARY_NAME.test(name),
+      );
+      for (const name of left) {
+        const path = join(folder, name);
+        await guarded(path, 'remove', () => performed(onEffect, 'remove-unfinished', () => unlinkIfThere(path)));
+      }
+      return left.length;
     },
   };
 }
 
-const blobPath = (folder: string, { sha256, owner }: OwnedBlob): string => join(folder, `${sha256}-${owner}`);
+const blobPath = (folder: string, owned: OwnedBlob): string => join(folder, blobName(owned));
+
+const namesIn = (folder: string): Promise<string[]> => guarded(folder, 'list the folder', () => readdir(folder));
 
 async function ownedBlobs(folder: string): Promise<OwnedBlob[]> {
-  const names = await guarded(folder, 'list the folder', () => readdir(folder));
-  return names.flatMap((name) => {
-    const match = BLOB_NAME.exec(name);
-    return match === null ? [] : [{ sha256: match[1]!, owner: Number(match[2]) }];
-  });
+  return (await namesIn(folder)).map(parseBlobName).filter((owned) => owned !== null);
 }
 
 /** The latest owner first. */
@@ -94,31 +101,33 @@ async function linkWhole(folder: string, ref: BlobRef, path: string, onEffect?: 
 /** Gone meanwhile, there meanwhile with another length, or a file system without hard links: then it is written. */
 const CANNOT_LINK = new Set(['ENOENT', 'EEXIST', 'EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']);
 
-/** Hashes in slices, giving way in between: heartbeats and metrics go on while gigabytes are hashed. */
-async function digest(content: BlobContent): Promise<string> {
-  const hash = createHash('sha256');
-  for (const slice of slices(content)) {
-    hash.update(slice);
-    await setImmediate();
-  }
-  return hash.digest('hex');
-}
-
-async function writeWhole(folder: string, path: string, content: BlobContent, onEffect?: OnEffect): Promise<void> {
-  const temporary = join(folder, `writing-${randomUUID()}`);
+async function writeWhole(folder: string, owned: OwnedBlob, content: BlobContent, onEffect?: OnEffect): Promise<void> {
+  const temporary = join(folder, `writing-${owned.owner}-${randomUUID()}`);
   try {
-    const file = await open(temporary, 'wx');
-    try {
-      for (const slice of slices(content)) await performed(onEffect, 'write', () => writeAll(file, slice));
-      await performed(onEffect, 'fsync', () => file.sync());
-    } finally {
-      await file.close();
-    }
-    await performed(onEffect, 'rename', () => rename(temporary, path));
+    do {
+      const file = await open(temporary, 'wx');
+      try {
+        for (const slice of slices(content)) await performed(onEffect, 'write', () => writeAll(file, slice));
+        await performed(onEffect, 'fsync', () => file.sync());
+      } finally {
+        await file.close();
+      }
+    } while (!(await performed(onEffect, 'rename', () => renamed(temporary, blobPath(folder, owned)))));
     await performed(onEffect, 'fsync-folder', () => syncFolder(folder));
   } catch (cause) {
     await unlinkIfThere(temporary).catch(() => undefined); // the first error is the one to tell
     throw cause;
+  }
+}
+
+/** False when the file is gone: a successor took this writer for dead, and removed what it had begun. */
+async function renamed(temporary: string, path: string): Promise<boolean> {
+  try {
+    await rename(temporary, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
 }
 
@@ -144,35 +153,20 @@ async function openBlob(path: string, gone: () => RepulsorError): Promise<FileHa
   }
 }
 
-function missing(folder: string, { sha256 }: BlobRef): RepulsorError {
-  return new RepulsorError('STATE_MISSING', `the blob ${sha256} is not in ${folder}`, {
-    hint: 'Restore it from a backup, or fall back to the commit before (`repulsor train --fallback`).',
-  });
-}
-
 async function* checkedChunks(file: FileHandle, ref: BlobRef, path: string): AsyncGenerator<Uint8Array> {
   const { size } = await file.stat();
-  if (size !== ref.bytes) throw damagedBlob(path, `it has ${size} bytes, its commit recorded ${ref.bytes}`);
+  if (size !== ref.bytes) throw otherLength(path, size, ref);
   const hash = createHash('sha256');
   const buffer = new Uint8Array(Math.min(SLICE, Math.max(1, ref.bytes)));
   for (let at = 0; at < ref.bytes; ) {
     const { bytesRead } = await guarded(path, 'read the blob', () => file.read(buffer, 0, buffer.length, at));
-    if (bytesRead === 0) throw damagedBlob(path, `it ends at byte ${at} of ${ref.bytes}`);
+    if (bytesRead === 0) throw otherLength(path, at, ref);
     at += bytesRead;
     hash.update(buffer.subarray(0, bytesRead));
     yield buffer.subarray(0, bytesRead);
   }
   const found = hash.digest('hex');
-  if (found !== ref.sha256) throw damagedBlob(path, `its bytes have the SHA-256 ${found}`);
-}
-
-async function removeLeftovers(folder: string): Promise<void> {
-  const names = await guarded(folder, 'list the folder', () => readdir(folder));
-  for (const name of names.filter((n) => TEMPORARY_NAME.test(n))) {
-    const path = join(folder, name);
-    const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
-    if (age > LEFTOVER_MS) await guarded(path, 'remove the leftover', () => unlinkIfThere(path));
-  }
+  if (found !== ref.sha256) throw otherDigest(path, found);
 }
 
 async function sizeOf(path: string): Promise<number | null> {
@@ -188,11 +182,6 @@ async function unlinkIfThere(path: string): Promise<void> {
   await unlink(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
-}
-
-function* slices(content: BlobContent): Generator<Uint8Array> {
-  for (const chunk of content.chunks())
-    for (let at = 0; at < chunk.length; at += SLICE) yield chunk.subarray(at, at + SLICE);
 }
 
 async function guarded<T>(path: string, what: string, run: () => Promise<T>): Promise<T> {
@@ -211,11 +200,5 @@ function failed(path: string, what: string, cause: unknown): RepulsorError {
       ? 'The disk, or a quota on it, is full. The last commit is intact: free space and start again.'
       : 'Check that the folder exists, is writable and that its disk is sound.',
     cause,
-  });
-}
-
-function damagedBlob(path: string, what: string): RepulsorError {
-  return new RepulsorError('STATE_DAMAGED', `the blob ${path} is damaged: ${what}`, {
-    hint: 'Restore it from a backup, or fall back to the commit before (`repulsor train --fallback`).',
   });
 }

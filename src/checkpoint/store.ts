@@ -13,7 +13,8 @@ export interface BlobContent {
 
 /**
  * Content-addressed blobs: a blob's address is the SHA-256 of its bytes, so it never changes once there, and what is there
- * is not written again. The folder of a run is one (src/checkpoint/folder-store.ts).
+ * is not written again. A folder is one (folder-store.ts), a bucket of S3 another (s3/s3-store.ts): one contract, one test
+ * suite (test/checkpoint/store-contract.ts).
  *
  * Every blob has owners: the writers that put it, each by the epoch that the log gave it. `remove` ends one writer's
  * ownership, and a blob is gone when it has no owner left. So a writer that was fenced while it slept, and wakes to remove
@@ -37,6 +38,11 @@ export interface BlobStore {
   list(): Promise<readonly OwnedBlob[]>;
   /** Does nothing when there is no such ownership. */
   remove(owned: OwnedBlob): Promise<void>;
+  /**
+   * Removes what the writers up to `owner` began to put and never ended: temporary files, unfinished uploads. A writer
+   * among them that is still at it begins that blob again. Returns how many there were.
+   */
+  removeUnfinished(owner: number): Promise<number>;
 }
 
 export interface OwnedBlob {
