@@ -1,4 +1,7 @@
+import { goTool, TOXIPROXY } from '../../scripts/go-tool.ts';
+import { demandJava } from '../../scripts/kafka/jars.ts';
 import { type Broker, freePort, startBroker } from '../../scripts/kafka.ts';
+import { RepulsorError } from '../../src/errors.ts';
 import { RequestGate } from './request-gate.ts';
 import { Toxiproxy } from './toxiproxy.ts';
 
@@ -72,3 +75,15 @@ export class KafkaGround {
 }
 
 const directly = (port: number) => ({ port, protocol: 'PLAINTEXT' });
+
+/** Why no broker behind a toxiproxy can be had here; null when it can. */
+export async function whyNoKafka(): Promise<string | null> {
+  try {
+    await demandJava();
+    await goTool(TOXIPROXY);
+    return null;
+  } catch (error) {
+    if (error instanceof RepulsorError && error.code === 'ENGINE_UNAVAILABLE') return error.message;
+    throw error;
+  }
+}

@@ -233,6 +233,51 @@ describe('files that are gone or cut', () => {
     await other.close();
   });
 
+  test('in the settings of a topic is named, wherever it is; so are settings that are gone while records are there', async () => {
+    const dir = join(scratch, 'settings');
+    const log = await open(dir);
+    await log.createTopic('t', { partitions: 2 });
+    const writer = await log.takeOver('id');
+    const transaction = await writer.begin();
+    await transaction.append('t', values('one'));
+    await transaction.commit();
+    await log.close();
+    for (const name of ['topic.json', 'owner.json']) {
+      const path = join(dir, 'topics', 't', name);
+      const whole = await readFile(path);
+      for (let at = 0; at < whole.length; at++) {
+        const content = Buffer.from(whole);
+        content[at]! ^= 1 << (at % 8);
+        await writeFile(path, content);
+        const reader = await open(dir);
+        expect(await outcomeOf(() => readAll(reader, 't')), `${name}, byte ${at}`).toMatchObject({
+          code: 'STATE_DAMAGED',
+          message: expect.stringContaining(path),
+        });
+        await reader.close();
+      }
+      await unlink(path);
+      const reader = await open(dir);
+      const missing = { code: 'STATE_MISSING', message: expect.stringContaining(path) };
+      expect(await outcomeOf(() => reader.offsets('t', 0))).toMatchObject(missing);
+      expect(await outcomeOf(() => readAll(reader, 't'))).toMatchObject(missing);
+      if (name === 'topic.json') expect(await outcomeOf(() => reader.createTopic('t'))).toMatchObject(missing);
+      await reader.close();
+      await writeFile(path, whole);
+    }
+  });
+
+  test('settings written before they had checksums are read', async () => {
+    const dir = await made(join(scratch, 'without-checksums'), (log) =>
+      log.append('t', values('one')).then(() => undefined),
+    );
+    await writeFile(join(dir, 'topics', 't', 'topic.json'), '{"version":1,"partitions":1,"retentionMs":null}\n');
+    await writeFile(join(dir, 'topics', 't', 'owner.json'), '{"by":"append"}\n');
+    const log = await open(dir);
+    expect(await textsOf(log, 't')).toEqual(['one']);
+    await log.close();
+  });
+
   test('a format that is newer is refused', async () => {
     const dir = await made(join(scratch, 'newer'), (log) => log.append('t', values('one')).then(() => undefined));
     await writeFile(join(dir, 'topics', 't', 'topic.json'), '{"version":2,"partitions":1,"retentionMs":null}\n');

@@ -1,8 +1,25 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { RepulsorError } from '../../errors.ts';
 import type { TopicSettings } from '../log.ts';
+import { checksum } from './crc.ts';
 import { createExclusively, isCode, makeFolder } from './durable-file.ts';
-import { checkTopicName, ownerFile, partitionFolder, topicFile, topicFolder, topicsFolder } from './layout.ts';
+import {
+  checkTopicName,
+  ownerFile,
+  parseSegmentName,
+  partitionFolder,
+  topicFile,
+  topicFolder,
+  topicsFolder,
+} from './layout.ts';
+
+/*
+ * topic.json, owner.json = crc SP json LF     crc: CRC-32 of json, 8 hex digits
+ *                        | json LF            as written before there were checksums
+ *
+ * Both are there before a partition's first segment is, so a topic with segments and without them is damaged.
+ */
 
 export interface StoredTopic {
   readonly version: 1;
@@ -26,18 +43,20 @@ export async function storeTopic(root: string, topic: string, settings: TopicSet
       hint: 'Give a positive number of milliseconds, or null to keep them forever.',
     });
   }
+  if ((await readSettings(topicFile(root, topic))) === null) await demandEmpty(root, topic, topicFile(root, topic));
   for (let partition = 0; partition < partitions; partition++) {
     await makeFolder(partitionFolder(root, topic, partition));
   }
   const stored: StoredTopic = { version: 1, partitions, retentionMs };
-  await createExclusively(topicFile(root, topic), Buffer.from(`${JSON.stringify(stored)}\n`));
+  await createExclusively(topicFile(root, topic), encodeSettings(stored));
 }
 
 /** @throws RepulsorError TOPIC_MISSING */
 export async function loadTopic(root: string, topic: string): Promise<StoredTopic> {
   checkTopicName(topic);
-  const stored = (await readJson(topicFile(root, topic))) as StoredTopic | null;
+  const stored = (await readSettings(topicFile(root, topic))) as StoredTopic | null;
   if (stored === null) {
+    await demandEmpty(root, topic, topicFile(root, topic));
     throw new RepulsorError('TOPIC_MISSING', `there is no topic ${topic} in ${root}`, {
       hint: 'Check the name, or make the topic first (`repulsor ingest` does).',
     });
@@ -59,19 +78,36 @@ export function demandPartition(topic: string, { partitions }: StoredTopic, part
 export async function listTopics(root: string): Promise<string[]> {
   const topics: string[] = [];
   for (const entry of await readdir(topicsFolder(root), { withFileTypes: true })) {
-    if (entry.isDirectory() && (await readJson(topicFile(root, entry.name))) !== null) topics.push(entry.name);
+    if (entry.isDirectory() && (await readSettings(topicFile(root, entry.name))) !== null) topics.push(entry.name);
   }
   return topics.sort();
 }
 
+/** Null for a topic that nobody has written to. @throws RepulsorError STATE_MISSING when somebody has */
 export async function loadOwner(root: string, topic: string): Promise<TopicOwner | null> {
-  return (await readJson(ownerFile(root, topic))) as TopicOwner | null;
+  const owner = (await readSettings(ownerFile(root, topic))) as TopicOwner | null;
+  if (owner === null) await demandEmpty(root, topic, ownerFile(root, topic));
+  return owner;
+}
+
+/** @throws RepulsorError STATE_MISSING when the topic holds segments: then `missing` was there */
+async function demandEmpty(root: string, topic: string, missing: string): Promise<void> {
+  const names = await readdir(topicFolder(root, topic), { recursive: true }).catch((error: unknown) => {
+    if (isCode(error, 'ENOENT')) return [];
+    throw error;
+  });
+  if (!names.some((name) => parseSegmentName(basename(name)) !== null)) return;
+  // Written between the two looks.
+  if ((await readSettings(missing)) !== null) return;
+  throw new RepulsorError('STATE_MISSING', `${missing} is missing, but topic ${topic} holds records`, {
+    hint: 'Restore the file from a copy: the records cannot be read without it, and nothing was written over them.',
+  });
 }
 
 /** Makes the topic `owner`'s unless it has one. @throws RepulsorError CONFIG when that is another. */
 export async function claimTopic(root: string, topic: string, owner: TopicOwner): Promise<void> {
   const path = ownerFile(root, topic);
-  if ((await loadOwner(root, topic)) === null) await createExclusively(path, Buffer.from(`${JSON.stringify(owner)}\n`));
+  if ((await loadOwner(root, topic)) === null) await createExclusively(path, encodeSettings(owner));
   const settled = (await loadOwner(root, topic))!;
   if (JSON.stringify(settled) === JSON.stringify(owner)) return;
   const by = settled.by === 'append' ? 'plain appends' : `transactions of ${settled.id}`;
@@ -85,7 +121,12 @@ export async function claimTopic(root: string, topic: string, owner: TopicOwner)
   );
 }
 
-async function readJson(path: string): Promise<unknown> {
+function encodeSettings(settings: object): Buffer {
+  const json = JSON.stringify(settings);
+  return Buffer.from(`${hexChecksum(json)} ${json}\n`);
+}
+
+async function readSettings(path: string): Promise<unknown> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -93,12 +134,17 @@ async function readJson(path: string): Promise<unknown> {
     if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return null;
     throw error;
   }
+  const plain = text.startsWith('{');
+  const json = plain ? text : text.slice(9, -1);
   try {
-    return JSON.parse(text);
+    if (!plain && text !== `${hexChecksum(json)} ${json}\n`) throw new Error('its checksum does not match');
+    return JSON.parse(json);
   } catch (error) {
-    throw new RepulsorError('STATE_DAMAGED', `${path} is not JSON`, {
+    throw new RepulsorError('STATE_DAMAGED', `${path} is damaged: ${(error as Error).message}`, {
       hint: 'Restore the file from a copy.',
       cause: error,
     });
   }
 }
+
+const hexChecksum = (text: string): string => checksum(0, Buffer.from(text)).toString(16).padStart(8, '0');
