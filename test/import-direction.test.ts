@@ -24,6 +24,7 @@ const ORDER = [
   'optim',
   'checkpoint',
   'trainer',
+  'replay',
   'sampling',
   'metrics',
   'certify',

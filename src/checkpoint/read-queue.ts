@@ -43,7 +43,12 @@ export async function readQueue(
   return queue;
 }
 
-function decodeNegatives(topic: string, offset: number, value: Uint8Array | null, { dim }: QueueState): Negatives {
+export function decodeNegatives(
+  topic: string,
+  offset: number,
+  value: Uint8Array | null,
+  { dim }: QueueState,
+): Negatives {
   let what = 'it is a tombstone';
   let cause: unknown;
   if (value !== null) {

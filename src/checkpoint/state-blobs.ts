@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Blob } from '../codec/records.ts';
 import type { HostTensors } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { decodeSafetensors, encodeSafetensors, toHostTensors } from './safetensors.ts';
-import type { BlobStore } from './store.ts';
+import type { BlobContent, BlobStore } from './store.ts';
 
 /** A state by blob ("model", "ema", "optimizer"): what changes together or is wanted alone lies in one. */
 export type StateBlobs = Readonly<Record<string, HostTensors>>;
@@ -19,11 +21,31 @@ export async function putState(
   const blobs: Blob[] = [];
   let bytesWritten = 0;
   for (const name of Object.keys(state).sort()) {
-    const { ref, written } = await store.put(encodeSafetensors(state[name]!, { repulsor: name }), owner);
+    const { ref, written } = await store.put(blobContent(name, state[name]!), owner);
     blobs.push({ name, ...ref });
     if (written) bytesWritten += ref.bytes;
   }
   return { blobs, bytesWritten };
+}
+
+/** A blob's bytes: a function of its name and tensors. */
+function blobContent(name: string, tensors: HostTensors): BlobContent {
+  return encodeSafetensors(tensors, { repulsor: name });
+}
+
+/** What `putState` would call the blobs of a state, without storing any. */
+export async function blobsOf(state: StateBlobs): Promise<Blob[]> {
+  const blobs: Blob[] = [];
+  for (const name of Object.keys(state).sort()) {
+    const content = blobContent(name, state[name]!);
+    const hash = createHash('sha256');
+    for (const chunk of content.chunks()) {
+      hash.update(chunk);
+      await nextTurn();
+    }
+    blobs.push({ name, sha256: hash.digest('hex'), bytes: content.bytes });
+  }
+  return blobs;
 }
 
 /**

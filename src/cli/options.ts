@@ -16,6 +16,12 @@ export function finiteNumber(text: string): number {
   return value;
 }
 
+export function nonNegative(text: string): number {
+  const value = finiteNumber(text);
+  if (value < 0) throw new InvalidArgumentError('It must not be below 0.');
+  return value;
+}
+
 /** `0-9`, `3,1,4` or both: the classes wanted. */
 export function labelList(text: string): number[] {
   return text.split(',').flatMap((part) => {
