@@ -1,5 +1,3 @@
-import { openLineage } from '../checkpoint/commit-history.ts';
-import { runTopics } from '../checkpoint/run-id.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineName } from '../engine/engine.ts';
 import { EXIT } from '../errors.ts';
@@ -18,8 +16,7 @@ export async function replayRun(
   options: ReplayOptions,
   console: Console,
 ): Promise<number> {
-  const lineage = openLineage(log, runTopics(run).commits);
-  const plan = await planReplay(lineage, store, options);
+  const plan = await planReplay({ log, store, run }, options);
   const recorded = [...new Set(plan.commits.map(({ commit }) => commit.engine))];
   const { engine, message } = await openEngine(engineLike(recorded[0], options));
   console.note(message);

@@ -1,6 +1,9 @@
-import type { CommitEntry, Lineage } from '../checkpoint/commit-history.ts';
+import { type CommitEntry, type Lineage, openLineage } from '../checkpoint/commit-history.ts';
+import { type KeptCommit, keptCommits } from '../checkpoint/kept-commits.ts';
+import { runTopics } from '../checkpoint/run-id.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
 import { RepulsorError } from '../errors.ts';
+import type { Log } from '../log/log.ts';
 
 /** Which commits a replay begins at and goes over. */
 export interface ReplayPlan {
@@ -25,16 +28,17 @@ const LISTED = 20;
  * @throws RepulsorError USAGE for steps that are not committed, STATE_MISSING when no state to begin with is kept
  */
 export async function planReplay(
-  lineage: Lineage,
-  store: BlobStore,
+  { log, store, run }: { readonly log: Log; readonly store: BlobStore; readonly run: string },
   asked: { readonly from?: number | undefined; readonly to?: number | undefined },
 ): Promise<ReplayPlan> {
+  const topic = runTopics(run).commits;
+  const lineage = openLineage(log, topic);
   const all: CommitEntry[] = [];
   for (let entry = await lineage.at(0); entry !== null; entry = await lineage.at(all.length)) all.push(entry);
   const last = all[0]?.commit.step ?? 0;
   const to = asked.to ?? last;
   if (to > last || (asked.from ?? 0) > to) throw notCommitted(asked.from, to, last);
-  const start = await beginning(all, store, asked.from);
+  const start = await beginning(all, () => keptCommits(log, topic, store), asked.from);
   const from = start?.entry.commit.step ?? 0;
   const before = start?.index ?? all.length;
   // The oldest commit that holds step `to`; with all of a step asked for, those after it of the same step as well.
@@ -52,27 +56,22 @@ export async function planReplay(
 
 async function beginning(
   all: readonly CommitEntry[],
-  store: BlobStore,
+  kept: () => Promise<readonly KeptCommit[]>,
   from: number | undefined,
 ): Promise<ReplayPlan['start']> {
   const first = all.length - 1;
   // A run that began from another one has the state it began with as a commit of step 0.
   const bySeed = all[first]?.commit.step !== 0;
   if (from === undefined || from === 0) return bySeed ? null : { entry: all[first]!, index: first };
-  const kept = await keptCommits(all, store);
-  const index = all.findIndex((entry) => entry.commit.step <= from && kept.has(entry));
+  const whole = await kept();
+  const newest = whole.find(({ step }) => step <= from);
+  const index = all.findIndex(({ commit }) => commit.generation === newest?.generation);
   if (index >= 0) return { entry: all[index]!, index };
   throw noneKept(
     from,
-    [...kept].map(({ commit }) => commit.step),
+    whole.map(({ step }) => step),
     bySeed,
   );
-}
-
-/** The commits all of whose blobs are in the store, newest first. */
-export async function keptCommits(all: readonly CommitEntry[], store: BlobStore): Promise<Set<CommitEntry>> {
-  const there = new Set((await store.list()).map(({ sha256 }) => sha256));
-  return new Set(all.filter(({ commit }) => commit.blobs.every(({ sha256 }) => there.has(sha256))));
 }
 
 /** "steps 500, 1000 and 1500", newest last. */
