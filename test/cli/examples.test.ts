@@ -15,7 +15,7 @@ const shown = new Map<string, string[]>();
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'repulsor-cli-'));
   await symlink(join(ROOT, 'pipelines'), join(folder, 'pipelines'));
-  for (const command of ['train', 'sample', 'inspect', 'ingest', 'doctor']) {
+  for (const command of ['train', 'replay', 'sample', 'inspect', 'ingest', 'doctor']) {
     const help = await runCommand([command, '--help'], { cwd: folder });
     expect(help, help.stderr).toMatchObject({ code: 0, stderr: '' });
     const examples = help.stdout.split(/^Examples?:$/m)[1] ?? '';
@@ -42,6 +42,7 @@ test('each command shows how it is used', () => {
   const counts = [...shown].map(([command, examples]) => [command, examples.length]);
   expect(counts).toEqual([
     ['train', 2],
+    ['replay', 2],
     ['sample', 1],
     ['inspect', 4],
     ['ingest', 1],
@@ -63,6 +64,19 @@ test('train', async () => {
     engine: 'native',
     grid: 'runs/try/samples-50.png',
   });
+}, 240_000);
+
+test('replay', async () => {
+  expect(jsonOf(await example('replay', 0))).toMatchObject({
+    identical_through: 3,
+    diverged: null,
+    steps: 3,
+    max_deviation: null,
+    engine: { same: true },
+  });
+  const other = await example('replay', 1);
+  expect(other.stderr).toMatch(/^warning: steps were trained with "native .*", and this is "wasm .*"$/m);
+  expect(other.stdout).toMatch(/^within 0.001 through step 2 .*; largest deviations: loss \S+ \(\w+, step \d\), /);
 }, 240_000);
 
 test('sample', async () => {
