@@ -91,6 +91,12 @@ export interface Log {
   /** @throws RepulsorError TOPIC_MISSING */
   offsets(topic: string, partition: number): Promise<OffsetRange>;
   /**
+   * The offset of the first committed record, of those still there, that has this timestamp (milliseconds since the epoch)
+   * or a later one; the end when there is none.
+   * @throws RepulsorError TOPIC_MISSING
+   */
+  offsetAt(topic: string, partition: number, timestamp: number): Promise<number>;
+  /**
    * Reads committed records. Pull-based: at most `maxBufferedBytes` are held ahead of the reader. With `to`, records come
    * partition by partition in turn, one record each (round robin by ascending partition, a partition leaves the turn
    * when it is done), so a bounded read has one order only. Without `to`, partitions come as their records arrive.

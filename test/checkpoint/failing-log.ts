@@ -8,6 +8,7 @@ export function failingLog(log: Log, fault: (transaction: Transaction) => Partia
     createTopic: (topic, settings) => log.createTopic(topic, settings),
     partitions: (topic) => log.partitions(topic),
     offsets: (topic, partition) => log.offsets(topic, partition),
+    offsetAt: (topic, partition, timestamp) => log.offsetAt(topic, partition, timestamp),
     read: (topic, options) => log.read(topic, options),
     append: (topic, records) => log.append(topic, records),
     close: () => log.close(),

@@ -49,6 +49,7 @@ describe.each(logs)('$name log', (under: LogUnderTest) => {
       await expect(log.partitions(missing)).rejects.toMatchObject(code);
       await expect(log.offsets(missing, 0)).rejects.toMatchObject(code);
       await expect(log.offsets(topic, 1)).rejects.toMatchObject(code);
+      await expect(log.offsetAt(missing, 0, 0)).rejects.toMatchObject(code);
       await expect(log.append(missing, values('x'))).rejects.toMatchObject(code);
       await expect(log.append(topic, [{ partition: 1, value: null }])).rejects.toMatchObject(code);
       await expect(collect(log.read(missing, { from: from(0) }))).rejects.toMatchObject(code);
@@ -329,6 +330,68 @@ describe.each(logs)('$name log', (under: LogUnderTest) => {
       const topic = await newTopic(log);
       await log.append(topic, values('one'));
       await expect(collect(log.read(topic, { from: from(5) }))).rejects.toMatchObject({ code: 'STATE_TRUNCATED' });
+    });
+  });
+
+  describe('the offset of a time', () => {
+    /** The first record that is as late or later, as a reader finds it. */
+    async function byReading(log: Log, topic: string, timestamp: number): Promise<number> {
+      const { end } = await log.offsets(topic, 0);
+      return (await readAll(log, topic)).find((record) => record.timestamp >= timestamp)?.offset ?? end;
+    }
+
+    test('is that of the first record as late, though times may go back, over appends and segments', async () => {
+      const log = await under.open();
+      const topic = await newTopic(log, { partitions: 2 });
+      const times = [100, 300, 200, 300, 50, 400, 400, 350, 500];
+      // 100 kB each: a file log's segment ends after three.
+      for (const [i, timestamp] of times.entries())
+        await log.append(topic, [
+          { value: new Uint8Array(i % 2 ? 1 : 100_000), timestamp },
+          { value: bytes('other'), timestamp: 1_000, partition: 1 },
+        ]);
+      const reader = await under.open();
+      for (const timestamp of [0, 1, 100, 101, 299, 300, 301, 400, 401, 500])
+        expect(await reader.offsetAt(topic, 0, timestamp), `${timestamp}`).toBe(
+          times.findIndex((time) => time >= timestamp),
+        );
+      expect(await reader.offsetAt(topic, 0, 501)).toBe(times.length);
+      expect(await reader.offsetAt(topic, 1, 0)).toBe(0);
+      expect(await reader.offsetAt(await newTopic(log), 0, 0)).toBe(0);
+    });
+
+    test('sees nothing of transactions that are open or were aborted', async () => {
+      const log = await under.open();
+      const topic = await newTopic(log);
+      const writer = await log.takeOver(newName('id'));
+      const appended = async (...times: number[]) => {
+        const transaction = await writer.begin();
+        await transaction.append(
+          topic,
+          times.map((timestamp) => ({ value: bytes('x'), timestamp })),
+        );
+        return transaction;
+      };
+      await (await appended(100, 200)).commit();
+      await (await appended(900)).abort();
+      await (await appended(300, 150)).commit();
+      await (await appended(400)).commit();
+      const open = await appended(1_000);
+      for (const timestamp of [0, 150, 201, 301, 401, 1_000]) {
+        const wanted = await byReading(log, topic, timestamp);
+        expect(await log.offsetAt(topic, 0, timestamp), `${timestamp}`).toBe(wanted);
+      }
+      await open.abort();
+      await writer.close();
+    });
+
+    test('is among those that retention left', async () => {
+      const log = await under.open();
+      const topic = await newTopic(log, { retentionMs: 3_600_000 });
+      await log.append(topic, [{ value: bytes('old'), timestamp: Date.now() - 7_200_000 }]);
+      await under.truncate(log, topic);
+      const { earliest } = await log.offsets(topic, 0);
+      expect(await log.offsetAt(topic, 0, 0)).toBe(earliest);
     });
   });
 

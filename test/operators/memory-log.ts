@@ -32,6 +32,11 @@ export class MemoryLog implements Log {
     return { earliest, end };
   }
 
+  async offsetAt(topic: string, partition: number, timestamp: number): Promise<number> {
+    const { records, end } = this.#find(topic)[partition]!;
+    return records.find((record) => record.timestamp >= timestamp)?.offset ?? end;
+  }
+
   async append(topic: string, records: readonly NewRecord[]): Promise<Appended> {
     const appended = records.map(({ partition = 0, timestamp = 0, key = null, value, headers = {} }) => {
       const into = this.#find(topic)[partition]!;

@@ -21,6 +21,7 @@ import { EpochPartition } from './epoch-partition.ts';
 import { asLogError } from './file-errors.ts';
 import { takeOverFile } from './file-transaction.ts';
 import { idFolder, partitionFolder, topicsFolder } from './layout.ts';
+import { committedOffsetAt, plainOffsetAt } from './offset-at.ts';
 import { listPartition } from './partition-files.ts';
 import { type CursorOptions, PlainCursor } from './plain-cursor.ts';
 import { findPlainEnd, type PlainEnd } from './plain-partition.ts';
@@ -94,6 +95,19 @@ export class FileLog implements Log {
           : await this.#plainEnd(folder);
       const { start } = await listPartition(folder);
       return { earliest: start, end: Math.max(start, end) };
+    });
+  }
+
+  offsetAt(topic: string, partition: number, timestamp: number): Promise<number> {
+    return asLogError(`looking for a time in ${topic}/${partition}`, async () => {
+      const { end } = await this.offsets(topic, partition);
+      const place = { topic, partition, folder: partitionFolder(this.#root, topic, partition) };
+      const owner = await loadOwner(this.#root, topic);
+      const found =
+        owner?.by === 'transactions'
+          ? await committedOffsetAt(place, this.#committedOf(owner.id).spansOf(topic, partition), timestamp)
+          : await plainOffsetAt(place, timestamp);
+      return Math.min(found ?? end, end);
     });
   }
 

@@ -93,6 +93,20 @@ export class KafkaLog implements Log {
     });
   }
 
+  async offsetAt(topic: string, partition: number, timestamp: number): Promise<number> {
+    const what = `looking for a time in ${topic}, partition ${partition}`;
+    const { first, end } = await this.#client.trying(what, async () => {
+      const leader = await this.#client.leader(topic, partition);
+      const last = await listOffset(leader, topic, partition, END);
+      return { first: await listOffset(leader, topic, partition, timestamp), end: last };
+    });
+    if (first < 0 || first >= end) return end;
+    // The broker counts aborted records and markers too, which no reader sees: the first of the others is looked for.
+    const range = { from: new Map([[partition, first]]), to: new Map([[partition, end]]) };
+    for await (const record of this.read(topic, range)) if (record.timestamp >= timestamp) return record.offset;
+    return end;
+  }
+
   async *read(topic: string, options: ReadOptions): AsyncGenerator<LogRecord> {
     const { from, to, turn, signal, maxBufferedBytes = 16 * 1024 * 1024 } = options;
     const check = async ([partition, offset]: readonly [number, number]): Promise<void> => {

@@ -125,12 +125,15 @@ function readFetchResponse(payload: Buffer, topic: string): FetchedPartition[] {
 export const EARLIEST = -2;
 export const END = -1;
 
-/** The earliest offset, or (END) the last stable one. @throws BrokerError */
+/**
+ * The earliest offset, or (END) the last stable one, or the first whose record has this timestamp or a later one, -1 when
+ * there is none. @throws BrokerError
+ */
 export async function listOffset(
   broker: KafkaBroker,
   topic: string,
   partition: number,
-  which: typeof EARLIEST | typeof END,
+  which: number,
 ): Promise<number> {
   const where = `the offsets of ${topic}, partition ${partition}`;
   const topics = [{ topic, partitions: [{ partition, timestamp: String(which) }] }];
