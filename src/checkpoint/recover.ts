@@ -1,7 +1,9 @@
 import type { Commit } from '../codec/records.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import type { StreamPosition } from '../operators/position.ts';
+import { gapOf } from '../log/offset-errors.ts';
+import { byTopic, type StreamPosition } from '../operators/position.ts';
+import { deletedError, isMissing } from '../operators/topic-identity.ts';
 import { configDigest } from './canonical-json.ts';
 import type { Committer } from './commit.ts';
 import { differingSettings } from './config-difference.ts';
@@ -48,16 +50,18 @@ export async function recover(options: RecoverOptions): Promise<Recovered | null
     const entry = await committer.lineage.at(index);
     if (entry === null) break;
     checkSettings(entry.commit, config, options.freeSettings ?? FREE_SETTINGS);
+    let restored: RestoredState;
     try {
-      const restored = (await restore({ log, store, run, lineage: committer.lineage }, index))!;
-      if (options.inputs !== undefined) await checkInputs(options.inputs, restored.position);
-      await committer.continueFrom(index);
-      return { ...restored, skipped };
+      restored = (await restore({ log, store, run, lineage: committer.lineage }, index))!;
     } catch (error) {
-      if (!isBroken(error)) throw error;
-      if (!fallback) throw error;
+      if (!isBroken(error) || !fallback) throw error;
       skipped.push({ generation: entry.commit.generation, error });
+      continue;
     }
+    // An older commit would need the inputs all the more.
+    if (options.inputs !== undefined) await checkInputs(options.inputs, restored.position);
+    await committer.continueFrom(index);
+    return { ...restored, skipped };
   }
   if (skipped.length === 0) return null;
   throw new RepulsorError('STATE_MISSING', `none of the ${skipped.length} commits of the run ${run} is whole`, {
@@ -80,31 +84,37 @@ function checkSettings(commit: Commit, config: unknown, free: readonly string[])
   });
 }
 
-/** The offsets to read on from must all be there: a gap would be trained over without a word. */
+/**
+ * The offsets to read on from must all be there: a gap would be trained over without a word. Partitions that came since
+ * do not hinder: followed topics are read with them, epochs keep to what they began with.
+ */
 async function checkInputs(inputs: Log, position: StreamPosition): Promise<void> {
-  const needed = neededOffsets(position);
-  for (const topic of new Set(needed.map((place) => place.topic))) {
-    const there = await inputs.partitions(topic);
-    const known = needed.filter((place) => place.topic === topic);
-    const changed = there.length !== known.length || known.some(({ partition }) => !there.includes(partition));
-    if (changed) throw partitionsChanged(topic, known.length, there.length);
-    for (const { partition, offset } of known) {
+  for (const [topic, needed] of byTopic(neededOffsets(position))) {
+    const there = await inputs.partitions(topic).catch((error: unknown) => {
+      throw isMissing(error) ? deletedError(error as RepulsorError) : error;
+    });
+    for (const { partition, offset } of needed) {
+      if (!there.includes(partition)) throw partitionGone(topic, partition, offset);
       const { earliest } = await inputs.offsets(topic, partition);
       if (offset < earliest) throw inputTruncated(topic, partition, offset, earliest);
     }
   }
 }
 
-function partitionsChanged(topic: string, committed: number, found: number): RepulsorError {
-  return new RepulsorError('STATE_MISMATCH', `${topic} has ${found} partitions; the state was made with ${committed}`, {
-    hint: 'A run reads a fixed set of partitions. Restore the topic, or begin a new run.',
-  });
+function partitionGone(topic: string, partition: number, offset: number): RepulsorError {
+  return new RepulsorError(
+    'STATE_MISSING',
+    `${topic} has no partition ${partition}; the run reads it from offset ${offset} on`,
+    {
+      hint: 'Was the topic deleted and made anew? Restore it, or begin a new run.',
+    },
+  );
 }
 
 function inputTruncated(topic: string, partition: number, offset: number, earliest: number): RepulsorError {
   return new RepulsorError(
     'STATE_TRUNCATED',
-    `${topic}, partition ${partition}: the run goes on at offset ${offset}, but retention left only ${earliest} and later`,
+    `${topic}, partition ${partition}: the run goes on at offset ${offset}, but ${gapOf(offset, earliest)}`,
     { hint: 'Restore the records from a backup, or begin a new run; lengthen the retention.' },
   );
 }

@@ -7,7 +7,7 @@ import type { TrainingOptions } from './training.ts';
 
 interface TrainOptions extends TrainingOptions {
   readonly log?: string;
-  readonly topic?: string;
+  readonly topic: string[];
   readonly steps?: number;
   readonly seed?: number;
   readonly set: string[];
@@ -24,7 +24,7 @@ export function addTrain(program: Command): void {
     .argument('<pipeline>', 'a module that exports definePipeline({...}) by default')
     .option('--run <dir>', 'the run folder (default: runs/NAME of the pipeline)')
     .option('--log <url>', 'file:DIR or kafka://host:port,...')
-    .option('--topic <name>', 'the topic of images')
+    .option('--topic <name>', 'the topic of images; may be given more than once', collect, [])
     .option('--steps <n>', 'steps in all, those of earlier starts included', wholeNumber(1))
     .option('--seed <n>', 'keys every random number', wholeNumber(0))
     .option('--set <path=value>', 'any other setting, by its path; may be given more than once', collect, [])
@@ -63,11 +63,11 @@ const collect = (value: string, all: string[]): string[] => [...all, value];
 
 /** The short flags are settings too. */
 function overrides(options: TrainOptions): string[] {
-  const text = (path: string, value: string | number | undefined) =>
+  const text = (path: string, value: string | number | string[] | undefined) =>
     value === undefined ? [] : [`${path}=${JSON.stringify(value)}`];
   return [
     ...text('log', options.log),
-    ...text('source.topic', options.topic),
+    ...text('source.topic', options.topic.length === 0 ? undefined : options.topic),
     ...text('steps', options.steps),
     ...text('seed', options.seed),
     ...text('metrics.port', options.metricsPort),

@@ -15,7 +15,7 @@ import { createMetrics } from '../metrics/metrics.ts';
 import { createProgress } from '../metrics/progress.ts';
 import { startMetricsServer } from '../metrics/server.ts';
 import { drawGrid } from '../sampling/draw-grid.ts';
-import type { Pipeline } from '../trainer/pipeline.ts';
+import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
 import { train } from '../trainer/trainer.ts';
 import type { Console } from './console.ts';
 
@@ -155,7 +155,8 @@ function interruption(note: (line: string) => void): { signal: AbortSignal; rest
 
 /** Fills the topic with the pipeline's built-in data set where it is missing or empty, all of it or nothing. */
 async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promise<void> {
-  const { topic, ingest: dataSet } = pipeline.source;
+  const { ingest: dataSet } = pipeline.source;
+  const [topic = ''] = topicsOf(pipeline.source);
   if (dataSet === null) return;
   await log.createTopic(topic);
   for (const partition of await log.partitions(topic)) if ((await log.offsets(topic, partition)).end > 0) return;

@@ -71,6 +71,7 @@ export interface StoredPosition {
   windows: number;
   next: { topic: string; partition: number; offset: number }[];
   turn: number;
+  seen: { topic: string; partition: number; offset: number; checksum: number }[];
   bounds: { topic: string; partition: number; begin: number; end: number }[] | null;
   window: { consumed: number; records: { topic: string; partition: number; offsets: number[] }[] } | null;
 }

@@ -88,6 +88,11 @@ export interface Log {
   createTopic(topic: string, settings?: TopicSettings): Promise<void>;
   /** @throws RepulsorError TOPIC_MISSING */
   partitions(topic: string): Promise<number[]>;
+  /**
+   * An id that a topic of the same name that is made anew does not have. Null where the log knows none: Kafka before 2.8,
+   * file topics made by version 0.1. @throws RepulsorError TOPIC_MISSING
+   */
+  topicId(topic: string): Promise<string | null>;
   /** @throws RepulsorError TOPIC_MISSING */
   offsets(topic: string, partition: number): Promise<OffsetRange>;
   /**

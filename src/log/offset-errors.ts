@@ -1,5 +1,12 @@
 import { RepulsorError } from '../errors.ts';
 
+/** In words what retention (or DeleteRecords) has removed of what is needed from `offset` on. */
+export function gapOf(offset: number, earliest: number): string {
+  const count = earliest - offset;
+  const most = count === 1 ? '1 record' : `${count} records at most`;
+  return `offsets ${offset} to ${earliest - 1} were removed (${most}): the earliest left is ${earliest}`;
+}
+
 /** A read that begins where nothing is any more, or yet. `end` is null when it is not known. */
 export function outsideError(
   topic: string,
@@ -10,7 +17,7 @@ export function outsideError(
 ): RepulsorError {
   const where = `offset ${offset} of ${topic}, partition ${partition}`;
   if (offset < earliest) {
-    return new RepulsorError('STATE_TRUNCATED', `${where} was removed by retention: the earliest left is ${earliest}`, {
+    return new RepulsorError('STATE_TRUNCATED', `${where} is still needed, but ${gapOf(offset, earliest)}`, {
       hint: 'Give the topic a longer retention, or begin at the earliest offset and accept the gap.',
     });
   }

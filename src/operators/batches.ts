@@ -13,14 +13,16 @@ import type { StreamPosition } from './position.ts';
 import { prefetch } from './prefetch.ts';
 import type { Rejection } from './sample.ts';
 import { shuffle } from './shuffle.ts';
+import { topicIdentity } from './topic-identity.ts';
 
 export interface BatchesSettings {
-  readonly topic: string;
+  /** Sorted, each once. */
+  readonly topics: readonly string[];
   /** Where to go on; null begins a new run. */
   readonly position: StreamPosition | null;
-  /** Passes over the topic (`Infinity` for ever); null follows it. */
+  /** Passes over the topics (`Infinity` for ever); null follows them. */
   readonly epochs: number | null;
-  /** Where a new run that follows its topic begins. */
+  /** Where a new run that follows its topics begins. */
   readonly from?: 'earliest' | 'latest';
   /** Keys shuffling and flips. */
   readonly seed: number;
@@ -58,8 +60,6 @@ export interface StreamStats {
   readonly taken: number;
   /** Samples left over at the end of a bounded read, too few for a batch; 0 until then. */
   readonly leftover: number;
-  /** Partition -> the first offset not yet decoded; partitions from which nothing was decoded yet are absent. */
-  readonly next: ReadonlyMap<number, number>;
   /** Latest event time decoded, in milliseconds since the epoch; null before the first sample. */
   readonly eventTime: number | null;
 }
@@ -67,20 +67,24 @@ export interface StreamStats {
 export interface Batches {
   /** The next batch; null at the end of a bounded read. Rejects with the RepulsorError that ended the stream. */
   next(): Promise<Batch | null>;
+  /**
+   * Asked before what was trained is committed: every record read so far came from the topics that the stream began with.
+   * @throws RepulsorError STATE_MISSING when one was deleted, or made anew, and what the log throws
+   */
+  demandSameTopics(): Promise<void>;
   /** Ends the read; resolves when the log is let go. */
   close(): Promise<void>;
   readonly stats: StreamStats;
 }
 
 /**
- * The input of a training run: the records of a topic as batches, in an order that seed, topic and settings decide.
+ * The input of a training run: the records of its topics as batches, in an order that seed, topics and settings decide.
  * Reading begins at once. Held in memory: `depth` batches, two shuffle windows, and the log's buffer.
  */
 export function openBatches(log: Log, settings: BatchesSettings): Batches {
-  const { topic, position, epochs, from, seed, shape, classes, limits, read, maxBufferedBytes } = settings;
+  const { topics, position, epochs, from, seed, shape, classes, limits, read, maxBufferedBytes } = settings;
   const records: Record<RecordOutcome, number> = { used: 0, rejected: 0, tombstone: 0 };
   const rejections: Partial<Record<BadReason, number>> = {};
-  const next = new Map<number, number>();
   let samples = 0;
   let taken = 0;
   let leftover = 0;
@@ -90,14 +94,16 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     stopped = resolve;
   });
 
+  const identity = topicIdentity(log, topics);
   const intake = new Gate();
   const room = new Gate();
   const stream = fromLog(log, {
-    topic,
+    topics,
     position,
     epochs,
     from,
     gate: intake,
+    identity,
     maxBufferedBytes,
     onStopped: stopped,
   }).pipe(
@@ -112,7 +118,6 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
         samples += decoded.samples.length;
         for (const { reason } of decoded.rejections) rejections[reason] = (rejections[reason] ?? 0) + 1;
         for (const sample of decoded.samples) eventTime = Math.max(eventTime ?? sample.eventTime, sample.eventTime);
-        next.set(decoded.record.partition, decoded.record.offset + 1);
       },
     }),
     deadLetter({ sink: settings.deadLetters, limit: settings.badRecords, intake }),
@@ -135,6 +140,7 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
       if (taking !== null) taken++;
       return taking;
     },
+    demandSameTopics: () => identity.demandSame(),
     async close() {
       ahead.close();
       await isStopped;
@@ -147,7 +153,6 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
         ready: ahead.ready,
         taken,
         leftover,
-        next: new Map(next),
         eventTime,
       };
     },

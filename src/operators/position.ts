@@ -6,10 +6,20 @@ export interface SampleId {
   readonly index: number;
 }
 
-export interface PartitionOffset {
+/** A partition of one of the input topics. */
+export interface Place {
   readonly topic: string;
   readonly partition: number;
+}
+
+export interface PartitionOffset extends Place {
   readonly offset: number;
+}
+
+/** The record of a partition that was read last. What lies there now tells whether it is still the same topic. */
+export interface SeenRecord extends PartitionOffset {
+  /** CRC-32 of its key and value (src/operators/seen.ts). */
+  readonly checksum: number;
 }
 
 export interface PartitionBounds {
@@ -34,7 +44,7 @@ export interface RecordRun {
  * exactly these first, permutes them the same way, skips `consumed` samples, and goes on at `next`.
  */
 export interface StreamPosition {
-  /** Passes over the topic that are complete (a followed topic stays in epoch 0). */
+  /** Passes over the topics that are complete (followed topics stay in epoch 0). */
   readonly epoch: number;
   /** Samples emitted since the run began; the ordinal of the next one. */
   readonly samples: number;
@@ -42,13 +52,34 @@ export interface StreamPosition {
   readonly windows: number;
   /** Per partition the first offset not yet read into a window, sorted by (topic, partition). */
   readonly next: readonly PartitionOffset[];
-  /** Index into `next` of the partition whose turn it is (bounded reads go round robin). */
+  /** Index into `next` of the partition whose turn it is (bounded reads go round robin over all topics). */
   readonly turn: number;
-  /** What one epoch reads, fixed when the run begins; null when the topic is followed. */
+  /** Per partition of which something was read, the last of it; sorted as `next`. Empty in positions of version 0.1. */
+  readonly seen: readonly SeenRecord[];
+  /** What one epoch reads, fixed when the run begins; null when the topics are followed. */
   readonly bounds: readonly PartitionBounds[] | null;
   readonly window: {
     /** Samples of the window already emitted, at least 1. */
     readonly consumed: number;
     readonly records: readonly RecordRun[];
   } | null;
+}
+
+/** Order of partitions everywhere: by topic (UTF-16 code units), then by number. */
+export function comparePlaces(a: Place, b: Place): number {
+  if (a.topic === b.topic) return a.partition - b.partition;
+  return a.topic < b.topic ? -1 : 1;
+}
+
+export const isSamePlace = (a: Place, b: Place): boolean => a.partition === b.partition && a.topic === b.topic;
+
+/** By topic, in the order in which each comes first. */
+export function byTopic<T extends Place>(places: readonly T[]): Map<string, T[]> {
+  const grouped = new Map<string, T[]>();
+  for (const place of places) {
+    const known = grouped.get(place.topic);
+    if (known === undefined) grouped.set(place.topic, [place]);
+    else known.push(place);
+  }
+  return grouped;
 }

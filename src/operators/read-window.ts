@@ -1,6 +1,7 @@
 import { RepulsorError } from '../errors.ts';
-import type { Log, LogRecord, ReadOptions } from '../log/log.ts';
-import type { RecordRun } from './position.ts';
+import type { Log, LogRecord } from '../log/log.ts';
+import { comparePlaces, type PartitionOffset, type Place, type RecordRun } from './position.ts';
+import { readTopics } from './read-topics.ts';
 
 /**
  * Reads again exactly the records of a shuffle window that was open when the run stopped, in their order then. They are
@@ -9,32 +10,49 @@ import type { RecordRun } from './position.ts';
  */
 export async function readWindow(
   log: Log,
-  topic: string,
   runs: readonly RecordRun[],
-  options: Pick<ReadOptions, 'maxBufferedBytes' | 'signal'>,
+  options: { readonly maxBufferedBytes: number | undefined; readonly signal: AbortSignal },
 ): Promise<LogRecord[]> {
-  const from = new Map<number, number>();
-  const to = new Map<number, number>();
-  for (const { partition, offsets } of runs) {
+  const ranges = new Map<string, Place & { first: number; last: number }>();
+  for (const { topic, partition, offsets } of runs) {
+    const range = ranges.get(`${topic}/${partition}`) ?? { topic, partition, first: offsets[0]!, last: offsets[0]! };
     for (const offset of offsets) {
-      from.set(partition, Math.min(offset, from.get(partition) ?? offset));
-      to.set(partition, Math.max(offset + 1, to.get(partition) ?? 0));
+      range.first = Math.min(range.first, offset);
+      range.last = Math.max(range.last, offset);
     }
+    ranges.set(`${topic}/${partition}`, range);
   }
+  const places = [...ranges.values()].sort(comparePlaces);
+  const at = (offset: (range: { first: number; last: number }) => number): PartitionOffset[] =>
+    places.map(({ topic, partition, ...range }) => ({ topic, partition, offset: offset(range) }));
   const found = new Map<string, LogRecord>();
-  for await (const record of log.read(topic, { ...options, from, to })) {
-    found.set(`${record.partition}/${record.offset}`, record);
+  const wanted = { from: at(({ first }) => first), to: at(({ last }) => last + 1) };
+  for await (const record of readTopics(log, { ...options, ...wanted })) {
+    found.set(`${record.topic}/${record.partition}/${record.offset}`, record);
   }
-  if (options.signal?.aborted) return [];
-  return runs.flatMap(({ partition, offsets }) =>
-    offsets.map((offset) => {
-      const record = found.get(`${partition}/${offset}`);
-      if (record === undefined) {
-        throw new RepulsorError('STATE_TRUNCATED', `${topic}/${partition} offset ${offset} is gone, but still needed`, {
-          hint: "keep records longer (the topic's retention), or start a new run",
-        });
-      }
-      return record;
-    }),
+  if (options.signal.aborted) return [];
+  const missing: PartitionOffset[] = [];
+  const records: LogRecord[] = [];
+  for (const { topic, partition, offsets } of runs)
+    for (const offset of offsets) {
+      const record = found.get(`${topic}/${partition}/${offset}`);
+      if (record === undefined) missing.push({ topic, partition, offset });
+      else records.push(record);
+    }
+  if (missing.length > 0) throw windowGone(missing);
+  return records;
+}
+
+/** Compaction leaves holes: the offsets around a record that is gone are still there. */
+function windowGone(missing: readonly PartitionOffset[]): RepulsorError {
+  const named = missing.slice(0, 3).map(({ topic, partition, offset }) => `${topic}/${partition} offset ${offset}`);
+  const more = missing.length > named.length ? ` and ${missing.length - named.length} more` : '';
+  const what = missing.length === 1 ? 'is gone' : 'are gone';
+  return new RepulsorError(
+    'STATE_TRUNCATED',
+    `${named.join(', ')}${more} ${what}, but the shuffle window that the run stopped in still needs them`,
+    {
+      hint: 'do not compact an input topic (cleanup.policy=delete) and keep its records longer; or start a new run',
+    },
   );
 }

@@ -85,7 +85,8 @@ export function shuffle(settings: ShuffleSettings): OperatorFunction<DecodedReco
       const subscription = source.subscribe({
         next(record) {
           gathering.samples.push(...record.samples);
-          append(gathering.records, record);
+          // What gave no sample the window does not need again: a tombstone may be gone by then (compaction).
+          if (record.samples.length > 0) append(gathering.records, record);
           const enough = !record.replayed && gathering.samples.length >= size;
           if (!enough && !record.lastReplayed && record.epochEnd === null) return;
           try {

@@ -8,13 +8,25 @@ const positive = z.number().positive();
 const share = z.number().min(0).max(1);
 const decay = z.number().min(0).lt(1);
 
+const topic = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/, 'a topic has letters, digits, ".", "_" and "-", at most 249');
+
+/** One topic is stored as text, as it always was; several sorted, so that a run may name them in another order. */
+const topics = z.preprocess(
+  (named) => (typeof named === 'string' ? [named] : named),
+  z
+    .array(topic)
+    .min(1, 'names no topic')
+    .refine((names) => new Set(names).size === names.length, 'names a topic twice')
+    .transform((names) => (names.length === 1 ? names[0]! : [...names].sort())),
+);
+
 /** The settings' types and ranges. Unknown names are errors: a misspelt setting must not be a silent default. */
 const shape: z.ZodType<Pipeline> = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'letters, digits, ".", "_" and "-", at most 100'),
   seed: count,
   log: z.string().regex(/^(file:|kafka:\/\/)/, 'begins with file: or kafka://'),
   source: z.strictObject({
-    topic: z.string().regex(/^[A-Za-z0-9._-]{1,249}$/, 'a topic has letters, digits, ".", "_" and "-", at most 249'),
+    topic: topics,
     follow: z.boolean(),
     epochs: natural.nullable(),
     from: z.enum(['earliest', 'latest']),
@@ -101,6 +113,8 @@ function contradictions({ model, losses, optimizer, steps, source }: Pipeline): 
     found.push('optimizer.decayShare: a decay needs a known number of steps; set steps, or decayShare to 0');
   if (source.follow && source.epochs !== null)
     found.push('source.epochs: a followed topic has no epochs; set follow to false, or epochs to null');
+  if (source.ingest !== null && typeof source.topic !== 'string')
+    found.push('source.ingest: a data set fills one topic; name one, or set ingest to null');
   return found;
 }
 

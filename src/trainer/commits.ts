@@ -176,8 +176,9 @@ export class Commits {
     };
     this.#time = performance.now();
     this.#attempted = step;
-    this.#running = this.#committer
-      .commit(request)
+    this.#running = this.#input
+      .demandSameTopics()
+      .then(() => this.#committer.commit(request))
       .then(
         (report) => {
           this.#step = step;

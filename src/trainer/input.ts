@@ -5,7 +5,7 @@ import type { Batch } from '../operators/batch.ts';
 import { openBatches, type StreamStats } from '../operators/batches.ts';
 import type { StreamPosition } from '../operators/position.ts';
 import type { Rejection } from '../operators/sample.ts';
-import type { Pipeline } from './pipeline.ts';
+import { type Pipeline, topicsOf } from './pipeline.ts';
 import type { TrainObserver } from './trainer.ts';
 
 /** Records over which the share of bad ones is judged. */
@@ -19,6 +19,8 @@ export interface Input {
   next(signal: AbortSignal): Promise<Batch | null>;
   /** What could not be used of the records read into windows up to `position`: a commit there must hold it. */
   rejectionsBefore(position: StreamPosition): Rejection[];
+  /** Asked before a commit. @throws RepulsorError STATE_MISSING when a topic was deleted, or made anew, since the start */
+  demandSameTopics(): Promise<void>;
   /** Forgets it: a commit at `position` holds it. */
   committed(position: StreamPosition): void;
   /**
@@ -42,11 +44,12 @@ export function openInput(
   let before = { used: 0, tombstone: 0, rejected: 0 };
   let standing = position;
   let kept = position;
-  let eventTime: number | null = null;
+  /** Latest event time of a partition's samples in the last batch that had any of it. */
+  const eventTimes = new Map<string, number>();
   let closed = false;
 
   const batches = openBatches(log, {
-    topic: source.topic,
+    topics: topicsOf(source),
     position,
     epochs,
     from: source.from,
@@ -77,7 +80,10 @@ export function openInput(
     for (const { topic, partition, offset } of standing?.next ?? []) {
       const { earliest, end } = await log.offsets(topic, partition);
       const behind = Math.max(0, end - offset);
-      const seconds = behind === 0 ? 0 : eventTime === null ? null : (Date.now() - eventTime) / 1000;
+      const eventTime = eventTimes.get(`${topic}/${partition}`);
+      // Event times are the writers': a clock ahead of ours must not make a lag negative.
+      const age = eventTime === undefined ? null : Math.max(0, Date.now() - eventTime) / 1000;
+      const seconds = behind === 0 ? 0 : age;
       observer.onLag?.(topic, partition, behind, seconds);
       const needed = kept === null ? undefined : stillNeeded(kept, topic, partition);
       if (needed !== undefined) observer.onHeadroom?.(topic, partition, needed - earliest);
@@ -96,7 +102,7 @@ export function openInput(
       tellRecords();
       if (batch === null) return null;
       standing = batch.position;
-      eventTime = batch.eventTimes[batch.size - 1];
+      for (const [place, time] of latestEventTimes(batch)) eventTimes.set(place, time);
       return batch;
     },
     rejectionsBefore: (at) => rejections.filter((rejection) => isBefore(rejection, at)),
@@ -111,6 +117,7 @@ export function openInput(
       const next = bounds.map(({ topic, partition, end }) => ({ topic, partition, offset: end }));
       return { ...at, epoch: epochs ?? at.epoch, next, turn: 0, window: null };
     },
+    demandSameTopics: () => batches.demandSameTopics(),
     async close() {
       closed = true;
       clearInterval(timer);
@@ -126,6 +133,16 @@ function stillNeeded(position: StreamPosition, topic: string, partition: number)
   return neededOffsets(position).find((entry) => entry.topic === topic && entry.partition === partition)?.offset;
 }
 
+/** By partition the latest event time in the batch: the samples of a window come in any order. */
+function latestEventTimes({ ids, eventTimes }: Batch): Map<string, number> {
+  const latest = new Map<string, number>();
+  for (const [i, { topic, partition }] of ids.entries()) {
+    const place = `${topic}/${partition}`;
+    latest.set(place, Math.max(latest.get(place) ?? Number.NEGATIVE_INFINITY, eventTimes[i]!));
+  }
+  return latest;
+}
+
 /** Read into a window at or before the position: a run resumed there does not judge the record again. */
 function isBefore({ epoch, topic, partition, offset }: Rejection, position: StreamPosition): boolean {
   if (epoch < position.epoch) return true;
@@ -135,10 +152,12 @@ function isBefore({ epoch, topic, partition, offset }: Rejection, position: Stre
 
 function tooFew({ source, operators }: Pipeline, { leftover, records }: StreamStats): RepulsorError {
   const bad = records.rejected === 0 ? '' : `; ${records.rejected} records could not be used`;
+  const topics = topicsOf(source);
+  const gave = topics.length === 1 ? `the topic ${topics[0]} gave` : `the topics ${topics.join(', ')} gave`;
   return new RepulsorError(
     'TOPIC_MISSING',
-    `the topic ${source.topic} gave ${leftover} samples in all, too few for one batch of ${operators.batch}${bad}`,
-    { hint: 'write more images into it (repulsor ingest), or lower operators.batch' },
+    `${gave} ${leftover} samples in all, too few for one batch of ${operators.batch}${bad}`,
+    { hint: 'write more images (repulsor ingest), or lower operators.batch' },
   );
 }
 

@@ -32,12 +32,13 @@ export interface Pipeline {
   /** `file:DIR` or `kafka://host:port,...`; `--log` overrides it. */
   readonly log: string;
   readonly source: {
-    readonly topic: string;
-    /** Follow the topic as it grows; else pass over it as it stands when the run begins. */
+    /** One topic, or several: each once, in any order (the order in which they are read is topicsOf's). */
+    readonly topic: string | readonly string[];
+    /** Follow the topics as they grow; else pass over them as they stand when the run begins. */
     readonly follow: boolean;
-    /** Passes over a topic that is not followed; null goes on until the steps are done. */
+    /** Passes over topics that are not followed; null goes on until the steps are done. */
     readonly epochs: number | null;
-    /** Where a new run that follows the topic begins. */
+    /** Where a new run that follows its topics begins. */
     readonly from: 'earliest' | 'latest';
     /** A built-in data set that fills the topic when it is not there. */
     readonly ingest: 'digits' | null;
@@ -80,6 +81,11 @@ export interface Pipeline {
   readonly metrics: { readonly host: string; readonly port: number | null };
 }
 
+/** The input topics, sorted. */
+export function topicsOf({ topic }: Pick<Pipeline['source'], 'topic'>): readonly string[] {
+  return typeof topic === 'string' ? [topic] : [...topic].sort();
+}
+
 export interface SamplingSettings {
   readonly solver: 'euler' | 'heun';
   readonly steps: number;
@@ -93,7 +99,7 @@ type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K
 /** What a pipeline module must say; all else has a default. */
 export type PipelineInput = DeepPartial<Pipeline> & {
   readonly name: string;
-  readonly source: { readonly topic: string };
+  readonly source: { readonly topic: string | readonly string[] };
   readonly model: Pick<SiTSettings, 'input' | 'patch' | 'width' | 'depth' | 'heads' | 'classes'>;
 };
 

@@ -7,6 +7,7 @@ export function failingLog(log: Log, fault: (transaction: Transaction) => Partia
     topics: () => log.topics(),
     createTopic: (topic, settings) => log.createTopic(topic, settings),
     partitions: (topic) => log.partitions(topic),
+    topicId: (topic) => log.topicId(topic),
     offsets: (topic, partition) => log.offsets(topic, partition),
     offsetAt: (topic, partition, timestamp) => log.offsetAt(topic, partition, timestamp),
     read: (topic, options) => log.read(topic, options),

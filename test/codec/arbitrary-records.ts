@@ -14,6 +14,7 @@ const position = fc.record({
   windows: long,
   next: some(fc.record({ topic: text, partition: int, offset: long })),
   turn: int,
+  seen: some(fc.record({ topic: text, partition: int, offset: long, checksum: long })),
   bounds: fc.option(some(fc.record({ topic: text, partition: int, begin: long, end: long }))),
   window: fc.option(
     fc.record({ consumed: int, records: some(fc.record({ topic: text, partition: int, offsets: some(long) })) }),

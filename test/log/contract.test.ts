@@ -41,12 +41,22 @@ describe.each(logs)('$name log', (under: LogUnderTest) => {
       expect(await log.offsets(topic, 2)).toEqual({ earliest: 0, end: 0 });
     });
 
+    test('each has an id of its own, the same for every client', async () => {
+      const log = await under.open();
+      const [one, other] = [await newTopic(log), await newTopic(log)];
+      const id = await log.topicId(one);
+      expect(id).toMatch(/^[0-9a-f-]{32,36}$/);
+      expect(await log.topicId(other)).not.toBe(id);
+      expect(await (await under.open()).topicId(one)).toBe(id);
+    });
+
     test('what is not there is TOPIC_MISSING, for every call', async () => {
       const log = await under.open();
       const topic = await newTopic(log);
       const missing = newName('missing');
       const code = { code: 'TOPIC_MISSING' };
       await expect(log.partitions(missing)).rejects.toMatchObject(code);
+      await expect(log.topicId(missing)).rejects.toMatchObject(code);
       await expect(log.offsets(missing, 0)).rejects.toMatchObject(code);
       await expect(log.offsets(topic, 1)).rejects.toMatchObject(code);
       await expect(log.offsetAt(missing, 0, 0)).rejects.toMatchObject(code);

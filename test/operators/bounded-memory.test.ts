@@ -17,6 +17,10 @@ class EndlessLog {
     return [0];
   }
 
+  async topicId(): Promise<null> {
+    return null;
+  }
+
   async offsets() {
     return { earliest: 0, end: 0 };
   }

@@ -65,7 +65,7 @@ describe('a bounded read', () => {
     const log = await topicOf([1, 1, 1]);
     const [first] = await take(log, { epochs: 2 }, 1);
     await log.createTopic('others');
-    await expect(take(log, { topic: 'others', position: first!.position })).rejects.toMatchObject({
+    await expect(take(log, { topics: ['others'], position: first!.position })).rejects.toMatchObject({
       code: 'STATE_MISMATCH',
     });
     await expect(take(log, { epochs: null, position: first!.position })).rejects.toMatchObject({

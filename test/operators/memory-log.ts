@@ -8,6 +8,8 @@ import type { Appended, FencedWriter, Log, LogRecord, NewRecord, OffsetRange, Re
 export class MemoryLog implements Log {
   readonly url = 'memory:';
   readonly #topics = new Map<string, { records: LogRecord[]; earliest: number; end: number }[]>();
+  readonly #ids = new Map<string, string>();
+  #made = 0;
   #grown: (() => void)[] = [];
   /** Reads that are open now, and records handed out so far. */
   openReads = 0;
@@ -21,6 +23,27 @@ export class MemoryLog implements Log {
     if (this.#topics.has(topic)) return;
     const partitions = Array.from({ length: settings.partitions ?? 1 }, () => ({ records: [], earliest: 0, end: 0 }));
     this.#topics.set(topic, partitions);
+    this.#ids.set(topic, `${++this.#made}`);
+  }
+
+  /** A topic made after it under the same name has another id. */
+  deleteTopic(topic: string): void {
+    this.#topics.delete(topic);
+  }
+
+  addPartition(topic: string): void {
+    this.#find(topic).push({ records: [], earliest: 0, end: 0 });
+  }
+
+  /** Compaction: the offset stays, its record does not. */
+  compact(topic: string, partition: number, offset: number): void {
+    const from = this.#find(topic)[partition]!;
+    from.records = from.records.filter((record) => record.offset !== offset);
+  }
+
+  async topicId(topic: string): Promise<string> {
+    this.#find(topic);
+    return this.#ids.get(topic)!;
   }
 
   async partitions(topic: string): Promise<number[]> {

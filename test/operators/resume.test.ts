@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { decode, encode } from '../../src/codec/single-object.ts';
 import type { StreamPosition } from '../../src/operators/position.ts';
 import { MemoryLog } from './memory-log.ts';
-import { imageBatch, names, take, topicPlans, write } from './streams.ts';
+import { fullNames, imageBatch, sourcePlans, take, write, writeAll } from './streams.ts';
 
 const shapes = fc.record({
-  plan: topicPlans,
+  plans: sourcePlans,
   window: fc.integer({ min: 1, max: 12 }),
   size: fc.integer({ min: 1, max: 6 }),
   epochs: fc.integer({ min: 1, max: 3 }),
@@ -45,9 +45,9 @@ describe('a bounded stream', () => {
   test('cut after any batch and taken up at its position, it is the uninterrupted stream, bit for bit', async () => {
     await fc.assert(
       fc.asyncProperty(shapes, fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 4 }), async (shape, cuts) => {
-        const { plan, ...settings } = shape;
+        const { plans, ...rest } = shape;
         const log = new MemoryLog();
-        await write(log, plan);
+        const settings = { ...rest, topics: await writeAll(log, plans) };
         const whole = await take(log, settings);
         const pieces = [];
         let position: StreamPosition | null = null;
@@ -66,9 +66,9 @@ describe('a bounded stream', () => {
 
   test('the same topic gives the same batches, whatever lies ahead of the trainer', async () => {
     await fc.assert(
-      fc.asyncProperty(shapes, async ({ plan, ...settings }) => {
+      fc.asyncProperty(shapes, async ({ plans, ...rest }) => {
         const log = new MemoryLog();
-        await write(log, plan);
+        const settings = { ...rest, topics: await writeAll(log, plans) };
         expect(await take(log, { ...settings, depth: 7 })).toEqual(await take(log, { ...settings, depth: 1 }));
       }),
       { numRuns: 100 },
@@ -77,17 +77,19 @@ describe('a bounded stream', () => {
 
   test('every usable image of the topic is emitted once an epoch, in its epoch', async () => {
     await fc.assert(
-      fc.asyncProperty(shapes, async ({ plan, ...settings }) => {
+      fc.asyncProperty(shapes, async ({ plans, ...rest }) => {
         const log = new MemoryLog();
-        await write(log, plan);
-        const once = names(await take(log, { ...settings, epochs: 1, size: 1 })).sort();
-        const usable = plan.records.flatMap((record) =>
-          record.kind === 'images' ? Array.from({ length: record.count }, (_, i) => !record.bad.includes(i)) : [],
-        );
+        const settings = { ...rest, topics: await writeAll(log, plans) };
+        const once = fullNames(await take(log, { ...settings, epochs: 1, size: 1 })).sort();
+        const usable = plans
+          .flatMap(({ records }) => records)
+          .flatMap((record) =>
+            record.kind === 'images' ? Array.from({ length: record.count }, (_, i) => !record.bad.includes(i)) : [],
+          );
         expect(once).toHaveLength(usable.filter(Boolean).length);
         expect(new Set(once).size).toBe(once.length);
         const batches = await take(log, settings);
-        const all = names(batches);
+        const all = fullNames(batches);
         expect(all).toHaveLength(Math.floor((once.length * settings.epochs) / settings.size) * settings.size);
         for (let epoch = 0; (epoch + 1) * once.length <= all.length; epoch++) {
           expect(all.slice(epoch * once.length, (epoch + 1) * once.length).sort()).toEqual(once);
@@ -101,11 +103,14 @@ describe('a bounded stream', () => {
 
   test('a position says how many epochs are complete, and is at the very end after the last sample', async () => {
     await fc.assert(
-      fc.asyncProperty(shapes, async ({ plan, ...settings }) => {
+      fc.asyncProperty(shapes, async ({ plans, ...rest }) => {
         const log = new MemoryLog();
         // Of usable images only: records without any are read with what comes after them, not with what came before.
-        const records = plan.records.map((record) => (record.kind === 'images' ? { ...record, bad: [] } : record));
-        await write(log, { ...plan, records: records.filter(({ kind }) => kind === 'images' || kind === 'gap') });
+        const usable = plans.map((plan) => {
+          const records = plan.records.map((record) => (record.kind === 'images' ? { ...record, bad: [] } : record));
+          return { ...plan, records: records.filter(({ kind }) => kind === 'images' || kind === 'gap') };
+        });
+        const settings = { ...rest, topics: await writeAll(log, usable) };
         const batches = await take(log, { ...settings, size: 1 });
         const perEpoch = batches.length / settings.epochs;
         for (const [i, { position, epoch }] of batches.entries()) {
@@ -125,14 +130,14 @@ describe('a bounded stream', () => {
   test('a window that was open is finished as it was, also where the setting has changed since', async () => {
     await fc.assert(
       fc.asyncProperty(shapes, fc.integer({ min: 2, max: 12 }), fc.nat(), async (shape, other, cut) => {
-        const { plan, ...settings } = { ...shape, window: Math.max(2, shape.window), size: 1, epochs: 1 };
+        const { plans, ...asked } = { ...shape, window: Math.max(2, shape.window), size: 1, epochs: 1 };
         const log = new MemoryLog();
-        await write(log, plan);
+        const settings = { ...asked, topics: await writeAll(log, plans) };
         const whole = await take(log, settings);
         const first = whole.slice(0, 1 + (cut % whole.length));
         const { position } = first.at(-1)!;
         const rest = await take(log, { ...settings, window: other, position });
-        expect([...names(first), ...names(rest)].sort()).toEqual(names(whole).sort());
+        expect([...fullNames(first), ...fullNames(rest)].sort()).toEqual(fullNames(whole).sort());
       }),
       { numRuns: 200 },
     );
@@ -142,8 +147,9 @@ describe('a bounded stream', () => {
 describe('a followed stream', () => {
   test('cut after any batch and taken up at its position, it goes on as if it had not been', async () => {
     await fc.assert(
-      fc.asyncProperty(shapes, fc.integer({ min: 1, max: 5 }), async ({ plan, ...shape }, cut) => {
+      fc.asyncProperty(shapes, fc.integer({ min: 1, max: 5 }), async ({ plans, ...shape }, cut) => {
         const settings = { ...shape, epochs: null };
+        const plan = plans[0]!;
         const log = new MemoryLog();
         // One partition: with more, what arrives first is not determined.
         await write(log, { partitions: 1, records: plan.records.map((record) => ({ ...record, partition: 0 })) });

@@ -41,6 +41,9 @@ export const topicPlans: fc.Arbitrary<TopicPlan> = fc.integer({ min: 1, max: 4 }
   });
 });
 
+/** One to three topics. */
+export const sourcePlans: fc.Arbitrary<readonly TopicPlan[]> = fc.array(topicPlans, { minLength: 1, maxLength: 3 });
+
 export const SHAPE = [1, 2, 1] as const;
 
 /** An image of SHAPE that says which one it is; `bad` ones have the wrong length. */
@@ -64,18 +67,25 @@ function valueFor(record: RecordPlan, i: number): Uint8Array | null {
   return record.kind === 'tombstone' ? null : Uint8Array.of(1, 2, 3);
 }
 
-/** Writes the plan into the topic `images`. */
-export async function write(log: MemoryLog, plan: TopicPlan): Promise<void> {
-  await log.createTopic('images', { partitions: plan.partitions });
+/** Writes the plan into the topic. No image of one with another `first` is the same. */
+export async function write(log: MemoryLog, plan: TopicPlan, topic = 'images', first = 0): Promise<void> {
+  await log.createTopic(topic, { partitions: plan.partitions });
   for (const [i, record] of plan.records.entries()) {
     const { partition } = record;
-    if (record.kind === 'gap') log.skipOffsets('images', partition, 2);
-    else await log.append('images', [{ partition, value: valueFor(record, i) }]);
+    if (record.kind === 'gap') log.skipOffsets(topic, partition, 2);
+    else await log.append(topic, [{ partition, value: valueFor(record, first + i) }]);
   }
 }
 
+/** Writes each plan into a topic of its own; their names, sorted. */
+export async function writeAll(log: MemoryLog, plans: readonly TopicPlan[]): Promise<string[]> {
+  const topics = plans.map((_, i) => `images-${i}`);
+  for (const [i, plan] of plans.entries()) await write(log, plan, topics[i], 50 * i);
+  return topics;
+}
+
 export const SETTINGS: BatchesSettings = {
-  topic: 'images',
+  topics: ['images'],
   position: null,
   epochs: 1,
   seed: 5,
@@ -108,6 +118,12 @@ export async function take(
   }
   return batches;
 }
+
+/** `topic/partition/offset#index` of every sample. */
+export const fullNames = (batches: readonly Batch[]): string[] =>
+  batches.flatMap(({ ids }) =>
+    ids.map(({ topic, partition, offset, index }) => `${topic}/${partition}/${offset}#${index}`),
+  );
 
 /** `partition/offset#index` of every sample. */
 export const names = (batches: readonly Batch[]): string[] =>

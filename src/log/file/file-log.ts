@@ -85,6 +85,11 @@ export class FileLog implements Log {
     return Array.from({ length: partitions }, (_, partition) => partition);
   }
 
+  async topicId(topic: string): Promise<string | null> {
+    const { id } = await asLogError(`looking up ${topic}`, () => loadTopic(this.#root, topic));
+    return id ?? null;
+  }
+
   offsets(topic: string, partition: number): Promise<OffsetRange> {
     return asLogError(`reading the offsets of ${topic}/${partition}`, async () => {
       const folder = await this.#demandPartition(topic, partition);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { RepulsorError } from '../../errors.ts';
@@ -25,6 +26,8 @@ export interface StoredTopic {
   readonly version: 1;
   readonly partitions: number;
   readonly retentionMs: number | null;
+  /** Made with the topic; absent in topics of version 0.1. */
+  readonly id?: string;
 }
 
 /** Who may write a topic, settled by its first append and for good. */
@@ -47,7 +50,7 @@ export async function storeTopic(root: string, topic: string, settings: TopicSet
   for (let partition = 0; partition < partitions; partition++) {
     await makeFolder(partitionFolder(root, topic, partition));
   }
-  const stored: StoredTopic = { version: 1, partitions, retentionMs };
+  const stored: StoredTopic = { version: 1, partitions, retentionMs, id: randomUUID() };
   await createExclusively(topicFile(root, topic), encodeSettings(stored));
 }
 

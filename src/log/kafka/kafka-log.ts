@@ -17,6 +17,7 @@ import { BrokerError, brokerCodeOf, CODE } from './kafka-errors.ts';
 import { KafkaProducer, TopicLimits } from './kafka-producer.ts';
 import { KafkaReader } from './kafka-reader.ts';
 import { takeOverKafka } from './kafka-transaction.ts';
+import { topicIdOf } from './topic-id.ts';
 import { EARLIEST, END, listOffset } from './wire.ts';
 
 const CREATE_TIMEOUT_MS = 10_000;
@@ -83,6 +84,10 @@ export class KafkaLog implements Log {
       this.#client.topic(topic),
     );
     return partitionMetadata.map(({ partitionId }) => partitionId).sort((a, b) => a - b);
+  }
+
+  topicId(topic: string): Promise<string | null> {
+    return this.#client.trying(`looking up topic ${topic}`, async () => topicIdOf(await this.#client.any(), topic));
   }
 
   offsets(topic: string, partition: number): Promise<OffsetRange> {

@@ -32,6 +32,8 @@ export class KafkaReader {
   /** Fetches on their way, by leader. */
   readonly #fetching = new Map<number, Promise<void>>();
   #failure: unknown = null;
+  /** Answers that brought a partition something, counted. */
+  #fed = 0;
   #lastAnswer = performance.now();
 
   constructor(client: KafkaClient, options: KafkaReaderOptions) {
@@ -104,8 +106,9 @@ export class KafkaReader {
   }
 
   async #fetchFrom(leader: number, cursors: KafkaCursor[]): Promise<void> {
-    // The emptiest first: the first partition of a fetch is sure to get a batch, so none can starve.
-    cursors.sort((a, b) => b.room - a.room);
+    // The first partition of a fetch that has something is sure to get a batch, however large: the one whose last batch
+    // came longest ago, or a busy one could keep out the large batches of another for ever.
+    cursors.sort((a, b) => a.fed - b.fed || b.room - a.room);
     const broker = await this.#client.node(leader);
     const partitions = cursors.map(({ partition, fetched, room }) => ({ partition, offset: fetched, maxBytes: room }));
     const answer = await fetch(broker, { topic: this.topic, partitions, maxWaitMs: LONG_POLL_MS });
@@ -116,7 +119,7 @@ export class KafkaReader {
       const where = `reading ${this.topic}, partition ${data.partition}`;
       if (data.code === CODE.offsetOutOfRange) throw await this.#outside(cursor);
       if (data.code !== 0) throw new BrokerError(data.code, where);
-      cursor.add(new CommittedBatches(this.topic, data, cursor.fetched));
+      cursor.add(new CommittedBatches(this.topic, data, cursor.fetched), ++this.#fed);
     }
   }
 
@@ -147,6 +150,8 @@ class KafkaCursor implements PartitionCursor {
   readonly partition: number;
   /** The next offset to ask the broker for. */
   fetched: number;
+  /** Number of the answer that last brought something; 0 before the first. */
+  fed = 0;
   readonly #reader: KafkaReader;
   readonly #to: number | null;
   readonly #share: number;
@@ -173,8 +178,9 @@ class KafkaCursor implements PartitionCursor {
     return held > this.#share / 2 ? 0 : Math.max(1, Math.floor(this.#share / 2));
   }
 
-  add(batches: CommittedBatches): void {
+  add(batches: CommittedBatches, answer: number): void {
     if (batches.bytes === 0) return;
+    this.fed = answer;
     this.fetched = batches.end;
     this.#queue.push(batches);
   }

@@ -37,6 +37,8 @@ interface TransactionIdentity {
 /** A connection to one broker. */
 export interface KafkaBroker {
   readonly brokerAddress: string;
+  /** By api key, once it is connected. */
+  readonly versions: Readonly<Record<number, { readonly maxVersion: number }>> | null;
   readonly connectionPool: { send<T>(protocol: WireProtocol<T>): Promise<T> };
   isConnected(): boolean;
   connect(): Promise<void>;
@@ -102,6 +104,8 @@ interface EncoderInternals {
   writeString(value: string | null): EncoderInternals;
   writeArray(items: readonly EncoderInternals[]): EncoderInternals;
   writeBytes(value: Buffer): EncoderInternals;
+  writeUVarInt(value: number): EncoderInternals;
+  writeUVarIntString(value: string): EncoderInternals;
 }
 
 const require = createRequire(import.meta.url);
