@@ -28,6 +28,8 @@ export interface RecoverOptions {
   readonly freeSettings?: readonly string[];
   /** The log of the inputs, to see whether they are all still there. Default: not checked. */
   readonly inputs?: Log;
+  /** Fills in the settings that an older version, which made the commit, did not have yet. Default: none. */
+  readonly complete?: (committed: unknown) => unknown;
   /** Go back to the newest commit that is whole, where the last one's blobs or rows are missing or damaged. */
   readonly fallback?: boolean;
 }
@@ -49,7 +51,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered | null
   for (let index = 0; ; index++) {
     const entry = await committer.lineage.at(index);
     if (entry === null) break;
-    checkSettings(entry.commit, config, options.freeSettings ?? FREE_SETTINGS);
+    checkSettings(entry.commit, config, options);
     let restored: RestoredState;
     try {
       restored = (await restore({ log, store, run, lineage: committer.lineage }, index))!;
@@ -74,9 +76,10 @@ function isBroken(error: unknown): error is RepulsorError {
   return error instanceof RepulsorError && (error.code === 'STATE_MISSING' || error.code === 'STATE_DAMAGED');
 }
 
-function checkSettings(commit: Commit, config: unknown, free: readonly string[]): void {
+function checkSettings(commit: Commit, config: unknown, options: RecoverOptions): void {
   if (commit.configDigest === configDigest(config)) return;
-  const differences = differingSettings(JSON.parse(commit.config), config, free);
+  const { freeSettings = FREE_SETTINGS, complete = (committed) => committed } = options;
+  const differences = differingSettings(complete(JSON.parse(commit.config)), config, freeSettings);
   if (differences.length === 0) return;
   const list = differences.map(({ path, committed, wanted }) => `${path} was ${committed}, is ${wanted}`).join('; ');
   throw new RepulsorError('STATE_MISMATCH', `the settings do not fit the state of step ${commit.step}: ${list}`, {

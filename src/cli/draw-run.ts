@@ -2,33 +2,68 @@ import { join } from 'node:path';
 import { getState } from '../checkpoint/state-blobs.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineName } from '../engine/engine.ts';
-import { drawGrid, type GridOptions } from '../sampling/draw-grid.ts';
+import { draw } from '../sampling/draw.ts';
+import { writeGrid } from '../sampling/grid.ts';
+import { type ArrayLayout, readNoise, writeSamples } from '../sampling/sample-file.ts';
 import type { CommittedRun } from '../trainer/open-run.ts';
 import { flatten } from '../trainer/state-blobs.ts';
 import { trainLayout } from '../trainer/train-state.ts';
 import type { Console } from './console.ts';
 
+export interface DrawRunOptions {
+  readonly labels?: readonly number[];
+  readonly perLabel?: number;
+  readonly seed?: number;
+  /** PNG, or raw arrays where it ends so. */
+  readonly out?: string;
+  /** A file of noise. */
+  readonly noise?: string;
+  readonly layout?: ArrayLayout;
+}
+
+const RAW = '.safetensors';
+
 /** What `repulsor sample` does with an open run: draws from the averaged weights of its last commit. */
 export async function drawRun(
   { pipeline, newest, store, folder }: CommittedRun,
-  options: GridOptions & { readonly out?: string; readonly engine: EngineName | 'auto' },
+  options: DrawRunOptions & { readonly engine: EngineName | 'auto' },
   console: Console,
 ): Promise<void> {
-  const { ema } = await getState(store, newest.commit.blobs, ['ema']);
+  const { step, blobs } = newest.commit;
+  const { model, sampling } = pipeline;
+  const out = options.out ?? join(folder.folder, `samples-${step}.png`);
+  const given = options.noise === undefined ? null : await readNoise(options.noise, model.input, options.layout);
+  const { ema } = await getState(store, blobs, ['ema']);
   const parameters = flatten(ema, '', trainLayout(pipeline), 'the blob ema');
   const { engine, message, fellBack } = await openEngine({ name: options.engine });
   (fellBack ? console.warn : console.note)(message);
   try {
-    const { step } = newest.commit;
-    const out = options.out ?? join(folder.folder, `samples-${step}.png`);
-    // A pipeline that draws none at its end says 0.
-    const perLabel = options.perLabel ?? Math.max(1, pipeline.sampling.perLabel);
-    const drawn = await drawGrid(engine, pipeline, parameters, out, { ...options, perLabel }, (done) =>
-      console.note(`sampling: ${Math.round(100 * done)}%`),
+    // A pipeline that draws none at its end says 0; raw arrays are one a label, as they are asked for.
+    const perLabel = options.perLabel ?? (out.endsWith(RAW) ? 1 : Math.max(1, sampling.perLabel));
+    const { labels, seed } = options;
+    const drawing = await draw(
+      engine,
+      pipeline,
+      parameters,
+      {
+        ...(labels && { labels }),
+        ...(given === null || options.perLabel !== undefined ? { perLabel } : {}),
+        ...(seed !== undefined && { seed }),
+        ...(given && { noise: given.noise }),
+      },
+      (done) => console.note(`sampling: ${Math.round(100 * done)}%`),
     );
+    const how = { solver: sampling.solver, steps: sampling.steps, guidance: sampling.guidance, seed: drawing.seed };
+    if (out.endsWith(RAW)) {
+      const about = { run: folder.run, step, ...how, range: 'as the model is trained: bytes [-1, 1], latents scaled' };
+      const texts = Object.entries(about).map(([name, value]) => [name, String(value)]);
+      const layout = options.layout ?? given?.layout ?? 'nhwc';
+      await writeSamples(out, drawing, model.input, layout, Object.fromEntries(texts));
+    } else await writeGrid(out, drawing.images, { shape: model.input, columns: drawing.perLabel });
+    const images = drawing.labels.length;
     console.result(
-      { grid: out, step, engine: engine.name, ...drawn },
-      `${drawn.images} samples of step ${step}: ${out}`,
+      { out, step, images, engine: engine.name, ...how, evaluations: drawing.evaluations },
+      `${images} samples of step ${step}: ${out}`,
     );
   } finally {
     engine.dispose();

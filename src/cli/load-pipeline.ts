@@ -33,6 +33,14 @@ function parseOverride(text: string): { path: string[]; value: unknown } {
   return { path: text.slice(0, at).split('.'), value };
 }
 
+/** Settings with `PATH=VALUE` overrides laid on, in a copy. @throws RepulsorError USAGE for an override that is none */
+export function withOverrides(settings: unknown, overrides: readonly string[]): unknown {
+  return overrides.reduce((laid, override) => {
+    const { path, value } = parseOverride(override);
+    return withSetting(laid, path, value);
+  }, settings);
+}
+
 /**
  * The pipeline that a module exports by default, with overrides laid on, checked. The module is loaded at run time,
  * TypeScript or JavaScript, wherever it lies; `repulsor` in its imports means this very package.
@@ -55,10 +63,5 @@ export async function loadPipeline(file: string, overrides: readonly string[]): 
       cause,
     });
   }
-  let settings: unknown = exported;
-  for (const override of overrides) {
-    const { path: at, value } = parseOverride(override);
-    settings = withSetting(settings, at, value);
-  }
-  return checkPipeline(settings, file);
+  return checkPipeline(withOverrides(exported, overrides), file);
 }

@@ -1,12 +1,18 @@
 import { type Command, Option } from 'commander';
 import type { EngineName } from '../engine/engine.ts';
-import type { GridOptions } from '../sampling/draw-grid.ts';
+import { checkPipeline } from '../trainer/check-pipeline.ts';
 import { openRun } from '../trainer/open-run.ts';
+import { SOLVERS } from '../trainer/sampling-settings.ts';
 import { openConsole } from './console.ts';
-import { engineOption, finiteNumber, labelList, wholeNumber } from './options.ts';
+import type { DrawRunOptions } from './draw-run.ts';
+import { withOverrides } from './load-pipeline.ts';
+import { collect, engineOption, finiteNumber, labelList, wholeNumber } from './options.ts';
 
-interface SampleOptions extends GridOptions {
-  readonly out?: string;
+interface SampleOptions extends DrawRunOptions {
+  readonly solver?: string;
+  readonly steps?: number;
+  readonly guidance?: number;
+  readonly set: string[];
   readonly engine: EngineName | 'auto';
   readonly log?: string;
   readonly json?: boolean;
@@ -15,27 +21,49 @@ interface SampleOptions extends GridOptions {
 export function addSample(program: Command): void {
   program
     .command('sample')
-    .description("draw a grid of images from a run's averaged weights: one row a label")
+    .description("draw from a run's averaged weights: a grid of images with one row a label, or raw arrays")
     .argument('<run>', 'the run folder')
     .option('--labels <list>', 'classes, such as 0-9 or 3,1,4 (default: all)', labelList)
     .option('--per-label <n>', 'images of each class', wholeNumber(1))
-    .option('--out <file>', 'the PNG to write (default: samples-STEP.png in the run folder)')
-    .addOption(new Option('--solver <name>', 'the integrator').choices(['euler', 'heun']))
+    .option('--out <file>', 'the PNG or .safetensors to write (default: samples-STEP.png in the run folder)')
+    .addOption(new Option('--solver <name>', 'the integrator').choices(SOLVERS))
     .option('--steps <n>', 'steps of the solver', wholeNumber(1))
-    .option('--guidance <scale>', 'classifier-free guidance; 1 is none', finiteNumber)
+    .option('--cfg, --guidance <scale>', 'classifier-free guidance; 1 is none', finiteNumber)
+    .option('--set <sampling.path=value>', 'any other setting of sampling; may be given more than once', collect, [])
+    .option('--noise <file>', 'safetensors with what the images begin as: (n, H, W, C) or (n, C, H, W)')
+    .addOption(
+      new Option('--layout <order>', 'of raw arrays (default: that of the noise, or nhwc)').choices(['nhwc', 'nchw']),
+    )
     .option('--seed <n>', 'of the noise', wholeNumber(0), 0)
     .addOption(engineOption())
     .option('--log <url>', 'the log that holds the run, when it moved')
     .option('--json', 'one JSON object as the last line')
-    .addHelpText('after', '\nExample:\n  repulsor sample runs/digits --labels 0-9 --per-label 10 --out grid.png')
-    .action(async (folder: string, options: SampleOptions) => {
+    .addHelpText(
+      'after',
+      `
+Examples:
+  repulsor sample runs/digits --labels 0-9 --per-label 10 --out grid.png
+  repulsor sample runs/digits --labels 3,1 --out noise.safetensors
+  repulsor sample runs/digits --noise noise.safetensors --labels 3,1 --solver heun --steps 25 --cfg 1.5 --out out.safetensors`,
+    )
+    .action(async (folder: string, options: SampleOptions, command: Command) => {
       const console = openConsole(options.json ?? false);
+      const strange = options.set.find((text) => !text.startsWith('sampling.'));
+      if (strange !== undefined)
+        command.error(`error: --set ${strange} is no setting of sampling, such as sampling.rtol`);
       const run = await openRun(folder, options.log);
       try {
+        const pipeline = checkPipeline(withOverrides(run.pipeline, overrides(options)), 'what was asked for');
         const { drawRun } = await import('./draw-run.ts');
-        await drawRun(run, options, console);
+        await drawRun({ ...run, pipeline }, options, console);
       } finally {
         await run.log.close();
       }
     });
+}
+
+/** The short flags are settings too. */
+function overrides({ solver, steps, guidance, set }: SampleOptions): string[] {
+  const named = Object.entries({ solver, steps, guidance }).filter(([, value]) => value !== undefined);
+  return [...named.map(([name, value]) => `sampling.${name}=${JSON.stringify(value)}`), ...set];
 }

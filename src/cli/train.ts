@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { parseLogUrl } from '../log/log-url.ts';
 import { openConsole } from './console.ts';
 import { loadPipeline } from './load-pipeline.ts';
-import { engineOption, wholeNumber } from './options.ts';
+import { collect, engineOption, wholeNumber } from './options.ts';
 import type { TrainingOptions } from './training.ts';
 
 interface TrainOptions extends TrainingOptions {
@@ -58,8 +58,6 @@ Examples:
       process.exitCode = await runTraining(pipeline, options, openConsole(options.json ?? false));
     });
 }
-
-const collect = (value: string, all: string[]): string[] => [...all, value];
 
 /** The short flags are settings too. */
 function overrides(options: TrainOptions): string[] {

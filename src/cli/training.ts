@@ -14,7 +14,7 @@ import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { createProgress } from '../metrics/progress.ts';
 import { startMetricsServer } from '../metrics/server.ts';
-import { drawGrid } from '../sampling/draw-grid.ts';
+import { drawGrid } from '../sampling/draw.ts';
 import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
 import { train } from '../trainer/trainer.ts';
 import type { Console } from './console.ts';
@@ -200,6 +200,6 @@ async function drawSamples(
   console: Console,
 ): Promise<string> {
   console.note('drawing samples');
-  await drawGrid(engine, pipeline, ema, out, {}, () => {});
+  await drawGrid(engine, pipeline, ema, out);
   return out;
 }

@@ -7,7 +7,7 @@ import { layerNorm } from './layer-norm.ts';
 import { linear, linearSpecs } from './linear.ts';
 import type { ParameterSpec } from './parameters.ts';
 
-/** A SiT (Ma et al. 2024): the DiT transformer with adaLN-Zero, predicting a velocity. */
+/** A SiT (Ma et al. 2024): the DiT transformer with adaLN-Zero. What it predicts, the transport says. */
 export interface SiTSettings {
   /** Height, width and channels of the images or latents. */
   readonly input: readonly [number, number, number];
@@ -106,15 +106,15 @@ export function sitFeatures(
 }
 
 /**
- * The velocity (B, H, W, C) and the activations (B, N, D) after block `tap` (counted from 1).
- * At initialisation the velocity is exactly zero: the final layer starts at zero.
+ * What it predicts (B, H, W, C) and the activations (B, N, D) after block `tap` (counted from 1).
+ * At initialisation the output is exactly zero: the final layer starts at zero.
  */
 export function sit(
   parameters: Record<string, Tensor>,
   settings: SiTSettings,
   input: SiTInput,
   tap: number,
-): { velocity: Tensor; features: Tensor } {
+): { output: Tensor; features: Tensor } {
   const { patch, depth, heads } = settings;
   const [height, width, channels] = settings.input;
   const c = condition(input, parameters, settings);
@@ -131,6 +131,6 @@ export function sit(
     parameters['final_layer.linear.bias'],
   );
   const image = unpatchify(out, patch, height / patch, width / patch, outputChannels(settings));
-  const velocity = settings.learnSigma ? tf.slice(image, [0, 0, 0, 0], [-1, -1, -1, channels]) : image;
-  return { velocity, features };
+  const output = settings.learnSigma ? tf.slice(image, [0, 0, 0, 0], [-1, -1, -1, channels]) : image;
+  return { output, features };
 }

@@ -1,91 +1,135 @@
-import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Engine, HostTensor, ProgramFunction } from '../engine/engine.ts';
+import type { Engine, HostTensor, Program, ProgramFunction } from '../engine/engine.ts';
 import { type ParameterLayout, sizeOf, unpack } from '../model/parameters.ts';
 import { nullClass, type SiTSettings, sit } from '../model/sit.ts';
 import { normals } from '../random/philox.ts';
-import { SOLVERS } from './solvers.ts';
+import type { GuidanceSettings, SolverSettings } from '../trainer/sampling-settings.ts';
+import type { TransportSettings } from '../transport/transport.ts';
+import type { Field } from './field.ts';
+import { guidanceAt, guided } from './guidance.ts';
+import { evaluations, integrate } from './integrate.ts';
 
 export interface SampleRequest {
   readonly model: SiTSettings;
+  readonly transport: TransportSettings;
+  readonly sampling: SolverSettings & GuidanceSettings;
   readonly layout: ParameterLayout;
   /** The weights to sample from (the EMA's), flat, in `layout`. */
   readonly parameters: HostTensor;
   /** One class per image wanted. */
   readonly labels: readonly number[];
-  readonly solver: keyof typeof SOLVERS;
-  readonly steps: number;
-  /** Classifier-free guidance scale s: v = v_null + s (v_label - v_null). 1 is none, and costs half. */
-  readonly guidance: number;
   readonly seed: number;
-  /** Called after each evaluation, with the share done in (0, 1]. */
+  /** What the images begin as, (n, H, W, C); drawn from the seed when not given. */
+  readonly noise?: Float32Array;
+  /** Called after each evaluation, with the share done, to 1 at the end. */
   readonly onProgress?: (done: number) => void;
+}
+
+/** What was drawn. Both (n, H, W, C), row-major, in the model's own range, which is [-1, 1] for images of bytes. */
+export interface Samples {
+  readonly images: Float32Array;
+  /** What they began as. */
+  readonly noise: Float32Array;
+  /** Calls of the network for one batch of images, the most of all batches. */
+  readonly evaluations: number;
 }
 
 /** Images of one engine call. The last call of a request is filled up, so that one program serves all. */
 const BATCH = 100;
 
 /**
- * Images (n, H, W, C), row-major, in the model's own range, which is [-1, 1] for images of bytes. Image i depends on
- * (seed, i, its label) alone: neither on how many are asked for nor on their order elsewhere.
+ * Draws one image a label. Image i depends on its noise, its label and, for what an SDE adds, (seed, i) alone: neither on
+ * how many are asked for nor on their order elsewhere.
+ * @throws RepulsorError DIVERGED, and what the engine throws
  */
-export async function sample(engine: Engine, request: SampleRequest): Promise<Float32Array> {
-  const { model, labels, seed, steps } = request;
+export async function sample(engine: Engine, request: SampleRequest): Promise<Samples> {
+  const { model, labels, sampling } = request;
   const size = sizeOf(model.input);
   const b = Math.min(BATCH, labels.length);
+  const noise = request.noise ?? startingNoise(request.seed, labels.length, size);
   const program = await engine.compile({
     name: 'sample',
-    seed,
+    seed: request.seed,
     state: { parameters: request.parameters },
     inputs: {
       x: { shape: [b, ...model.input], dtype: 'float32' },
-      t: { shape: [], dtype: 'float32' },
+      t: { shape: [b], dtype: 'float32' },
       labels: { shape: [b], dtype: 'int32' },
-      guidance: { shape: [], dtype: 'float32' },
+      guidance: { shape: [b], dtype: 'float32' },
     },
-    fn: guidedVelocity(model, request.layout, request.guidance !== 1),
+    fn: guidedOutput(model, request.layout, sampling),
   });
   try {
-    const images = new Float32Array(labels.length * size);
-    const evaluations = Math.ceil(labels.length / b) * steps * (request.solver === 'heun' ? 2 : 1);
-    let done = 0;
-    for (let from = 0; from < labels.length; from += b) {
+    const images = new Float32Array(noise.length);
+    const calls = Math.ceil(labels.length / b);
+    let most = 0;
+    for (let call = 0; call < calls; call++) {
+      const [from, to] = [call * b, Math.min((call + 1) * b, labels.length)];
       const wanted = Int32Array.from({ length: b }, (_, i) => labels[from + i] ?? nullClass(model));
-      const noise = new Float32Array(b * size);
-      for (let i = 0; i < b; i++) noise.set(normals(seed, 'sample', from + i, size), i * size);
-      const velocity = async (x: Float32Array, t: number) => {
-        const guidance = Float32Array.of(request.guidance);
-        const out = await program.run({ x, t: Float32Array.of(t), labels: wanted, guidance }, 0);
-        request.onProgress?.(++done / evaluations);
-        return out['velocity'].data as Float32Array;
+      const start = new Float32Array(b * size);
+      start.set(noise.subarray(from * size, to * size));
+      const added = (step: number) => {
+        const z = new Float32Array(b * size);
+        for (let i = 0; i < b; i++) z.set(normals(request.seed, `diffusion/${from + i}`, step, size), i * size);
+        return z;
       };
-      const made = await SOLVERS[request.solver](velocity, noise, steps);
-      images.set(made.subarray(0, Math.min(b, labels.length - from) * size), from * size);
+      const progress = (done: number) => request.onProgress?.((call + done) / calls);
+      const counted = counting(network(program, wanted, sampling), evaluations(sampling), progress);
+      const made = await integrate(counted.field, request.transport, sampling, added, start, b);
+      images.set(made.subarray(0, (to - from) * size), from * size);
+      most = Math.max(most, counted.count());
+      if (evaluations(sampling) === null) progress(1);
     }
-    return images;
+    return { images, noise, evaluations: most };
   } finally {
     program.dispose();
   }
 }
 
-/** The velocity under classifier-free guidance (Ho and Salimans 2022); both halves in one forward pass. */
-function guidedVelocity(model: SiTSettings, layout: ParameterLayout, guided: boolean): ProgramFunction {
+function startingNoise(seed: number, images: number, size: number): Float32Array {
+  const noise = new Float32Array(images * size);
+  for (let i = 0; i < images; i++) noise.set(normals(seed, 'sample', i, size), i * size);
+  return noise;
+}
+
+/** The compiled network as a field over host arrays. */
+function network(program: Program, labels: Int32Array, guidance: GuidanceSettings): Field {
+  return async (x, t) => {
+    const scale = Float32Array.from(t, (at) => guidanceAt(guidance, at));
+    const out = await program.run({ x, t: Float32Array.from(t), labels, guidance: scale }, 0);
+    return out['output'].data as Float32Array;
+  };
+}
+
+/** Counts evaluations. How much is done they tell where their number is known, and else the time that all have reached. */
+function counting(field: Field, total: number | null, onProgress: (done: number) => void) {
+  let count = 0;
+  let reached = 0;
+  const counted: Field = async (x, t) => {
+    const out = await field(x, t);
+    count++;
+    reached = Math.max(
+      reached,
+      t.reduce((least, at) => Math.min(least, at), 1),
+    );
+    onProgress(total === null ? reached : count / total);
+    return out;
+  };
+  return { field: counted, count: () => count };
+}
+
+/** What the network gives under guidance, (B, H, W, C); both halves in one forward pass. */
+function guidedOutput(model: SiTSettings, layout: ParameterLayout, guidance: GuidanceSettings): ProgramFunction {
   return (state, inputs) => {
     const parameters = unpack(state['parameters'] as Tensor1D, layout);
-    const { x, labels } = inputs;
-    const b = x.shape[0];
-    const time = (n: number) => tf.mul(tf.ones([n]), inputs['t'] as Scalar) as Tensor1D;
-    if (!guided) {
-      const { velocity } = sit(parameters, model, { x, t: time(b), labels: labels as Tensor1D }, 0);
-      return { outputs: { velocity } };
-    }
-    const both = tf.concat([labels as Tensor1D, tf.fill([b], nullClass(model), 'int32') as Tensor1D]);
-    const { velocity } = sit(parameters, model, { x: tf.concat([x, x]), t: time(2 * b), labels: both }, 0);
-    const [labelled, unlabelled] = tf.split(velocity, 2);
-    return {
-      outputs: {
-        velocity: tf.add(unlabelled, tf.mul(inputs['guidance'] as Scalar, tf.sub(labelled, unlabelled))),
-      },
-    };
+    const { x } = inputs;
+    const [t, labels] = [inputs['t'] as Tensor1D, inputs['labels'] as Tensor1D];
+    if (guidance.guidance === 1) return { outputs: { output: sit(parameters, model, { x, t, labels }, 0).output } };
+    const both = tf.concat([labels, tf.fill([x.shape[0]], nullClass(model), 'int32') as Tensor1D]);
+    const { output } = sit(parameters, model, { x: tf.concat([x, x]), t: tf.concat([t, t]), labels: both }, 0);
+    const [labelled, unlabelled] = tf.split(output, 2);
+    const scale = inputs['guidance'] as Tensor1D;
+    return { outputs: { output: guided(labelled, unlabelled, scale, guidance.guidedChannels) } };
   };
 }

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { RepulsorError } from '../errors.ts';
+import { DIFFUSIONS } from '../transport/diffusion.ts';
+import { PREDICTIONS } from '../transport/transport.ts';
 import type { Pipeline } from './pipeline.ts';
+import { LAST_STEPS, SOLVERS } from './sampling-settings.ts';
 
 const natural = z.int().min(1);
 const count = z.int().min(0);
@@ -51,6 +54,12 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
     timeScale: positive,
     learnSigma: z.boolean(),
   }),
+  transport: z.strictObject({
+    path: z.enum(['linear', 'gvp', 'vp']),
+    prediction: z.enum(PREDICTIONS),
+    weighting: z.enum(['none', 'velocity', 'likelihood']),
+    trainEps: z.number().positive().lt(0.5).nullable(),
+  }),
   losses: z.strictObject({
     labelDropout: share,
     repulsion: z
@@ -91,16 +100,27 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
   steps: natural.nullable(),
   commit: z.strictObject({ everySteps: natural, everySeconds: positive, keep: z.int().min(2).nullable() }),
   sampling: z.strictObject({
-    solver: z.enum(['euler', 'heun']),
+    solver: z.enum(SOLVERS),
     steps: natural,
+    atol: positive,
+    rtol: positive,
+    eps: z.number().positive().lt(0.5).nullable(),
+    sde: z.strictObject({
+      diffusion: z.enum(DIFFUSIONS),
+      norm: positive,
+      lastStep: z.enum(LAST_STEPS),
+      lastStepSize: positive.lt(1),
+    }),
     guidance: z.number(),
+    guidanceInterval: z.tuple([share, share]),
+    guidedChannels: natural.nullable(),
     perLabel: count,
   }),
   metrics: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535).nullable() }),
 });
 
 /** What no single setting can say. */
-function contradictions({ model, losses, optimizer, steps, source }: Pipeline): string[] {
+function contradictions({ model, transport, losses, optimizer, steps, source, sampling }: Pipeline): string[] {
   const found: string[] = [];
   const [height, width] = model.input;
   if (height % model.patch !== 0 || width % model.patch !== 0)
@@ -109,6 +129,10 @@ function contradictions({ model, losses, optimizer, steps, source }: Pipeline): 
     found.push(`model.heads: ${model.heads} heads do not divide a width of ${model.width}`);
   if (losses.repulsion !== null && losses.repulsion.block > model.depth)
     found.push(`losses.repulsion.block: ${losses.repulsion.block} is more than the depth of ${model.depth}`);
+  if (transport.weighting !== 'none' && transport.prediction === 'velocity')
+    found.push('transport.weighting: scores and noise are weighted; with the prediction velocity set it to none');
+  if (sampling.solver === 'euler-maruyama' && sampling.sde.lastStep !== 'none' && sampling.steps < 2)
+    found.push('sampling.steps: the last step is one of them; euler-maruyama needs 2 or more');
   if (optimizer.decayShare > 0 && steps === null)
     found.push('optimizer.decayShare: a decay needs a known number of steps; set steps, or decayShare to 0');
   if (source.follow && source.epochs !== null)

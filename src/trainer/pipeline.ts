@@ -3,6 +3,8 @@ import type { RepulsionForm } from '../losses/repulsion.ts';
 import type { SiTSettings } from '../model/sit.ts';
 import type { AdamWSettings } from '../optim/adamw.ts';
 import type { ScheduleSettings } from '../optim/schedule.ts';
+import type { TransportSettings } from '../transport/transport.ts';
+import type { SamplingSettings } from './sampling-settings.ts';
 
 /** The repulsion: projection, form, negatives, and the guard against the batch's escape from its own queue. */
 export interface RepulsionSettings {
@@ -56,6 +58,8 @@ export interface Pipeline {
     readonly latentScale: number;
   };
   readonly model: SiTSettings;
+  /** The path between noise and data, and what the network predicts on it. */
+  readonly transport: TransportSettings;
   readonly losses: {
     /** Share of labels replaced by the null class, for classifier-free guidance. */
     readonly labelDropout: number;
@@ -84,14 +88,6 @@ export interface Pipeline {
 /** The input topics, sorted. */
 export function topicsOf({ topic }: Pick<Pipeline['source'], 'topic'>): readonly string[] {
   return typeof topic === 'string' ? [topic] : [...topic].sort();
-}
-
-export interface SamplingSettings {
-  readonly solver: 'euler' | 'heun';
-  readonly steps: number;
-  /** Classifier-free guidance scale; 1 is none. */
-  readonly guidance: number;
-  readonly perLabel: number;
 }
 
 type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
@@ -125,6 +121,7 @@ function defaults(input: PipelineInput): Pipeline {
     source: { topic: input.source.topic, follow: true, epochs: null, from: 'earliest', ingest: null },
     operators: { shuffle: 4_096, flip: false, batch: 32, prefetch: 4, badRecords: 0.5, latentScale: 0.18215 },
     model: { mlpRatio: 4, timeScale: 1, learnSigma: false, ...input.model },
+    transport: { path: 'linear', prediction: 'velocity', weighting: 'none', trainEps: null },
     losses: { labelDropout: 0.1, repulsion: defaultRepulsion(input.model.depth) },
     optimizer: {
       learningRate: 1e-4,
@@ -139,7 +136,18 @@ function defaults(input: PipelineInput): Pipeline {
     },
     steps: null,
     commit: { everySteps: 500, everySeconds: 60, keep: 5 },
-    sampling: { solver: 'euler', steps: 25, guidance: 1.5, perLabel: 10 },
+    sampling: {
+      solver: 'euler',
+      steps: 25,
+      atol: 1e-6,
+      rtol: 1e-3,
+      eps: null,
+      sde: { diffusion: 'sigma', norm: 1, lastStep: 'mean', lastStepSize: 0.04 },
+      guidance: 1.5,
+      guidanceInterval: [0, 1],
+      guidedChannels: null,
+      perLabel: 10,
+    },
     metrics: { host: '127.0.0.1', port: null },
   };
 }

@@ -11,7 +11,7 @@ import { nullClass, type SiTInput, sit, sitFeatures } from '../model/sit.ts';
 import { adamwUpdate } from '../optim/adamw.ts';
 import { clipByNorm, norm } from '../optim/clip.ts';
 import { emaUpdate } from '../optim/ema.ts';
-import { linearPath } from '../transport/path.ts';
+import { PATHS, trainInterval } from '../transport/transport.ts';
 import { valueAndGradient } from './gradient.ts';
 import type { Pipeline } from './pipeline.ts';
 import { hasSlowCopy, trainLayout } from './train-state.ts';
@@ -44,7 +44,8 @@ export function stepInputs(pipeline: Pipeline): Record<string, TensorSpec> {
  */
 export function trainStep(pipeline: Pipeline): ProgramFunction {
   const layout = trainLayout(pipeline);
-  const { model, losses, optimizer } = pipeline;
+  const { model, transport, losses, optimizer } = pipeline;
+  const { from, to } = trainInterval(transport);
   const settings = losses.repulsion;
   const slowCopy = hasSlowCopy(pipeline);
 
@@ -52,11 +53,12 @@ export function trainStep(pipeline: Pipeline): ProgramFunction {
     const images = inputs['images'];
     const step = inputs['step'] as Scalar;
     const b = images.shape[0];
-    const t = random.uniform('time', [b]) as Tensor1D;
+    const unit = random.uniform('time', [b]) as Tensor1D;
+    const t = from === 0 && to === 1 ? unit : (tf.add(tf.mul(unit, to - from), from) as Tensor1D);
     const noise = random.normal('noise', images.shape);
     const dropped = tf.less(random.uniform('label-dropout', [b]), losses.labelDropout);
     const labels = tf.where(dropped, tf.fill([b], nullClass(model), 'int32'), inputs['labels']) as Tensor1D;
-    const { xt, velocity: target } = linearPath.plan(noise, images, t);
+    const { xt, velocity } = PATHS[transport.path].plan(noise, images, t);
     const input: SiTInput = { x: xt, t, labels };
 
     const queue = settings !== null && settings.queue > 0 ? queueOf(state) : null;
@@ -64,8 +66,8 @@ export function trainStep(pipeline: Pipeline): ProgramFunction {
 
     const loss = (flat: Tensor1D) => {
       const parameters = unpack(flat, layout);
-      const { velocity, features } = sit(parameters, model, input, settings?.block ?? 0);
-      const flow = flowMatching(velocity, target);
+      const { output, features } = sit(parameters, model, input, settings?.block ?? 0);
+      const flow = flowMatching(transport, output, { noise, velocity, t });
       if (settings === null) return { value: flow, byProducts: { flow } as Tensors };
       const z = project(features, parameters, settings.projection);
       const negatives =

@@ -12,7 +12,7 @@ import type { StreamPosition } from '../operators/position.ts';
 import { Commits } from './commits.ts';
 import { engineIdentity } from './engine-identity.ts';
 import { type Input, openInput } from './input.ts';
-import type { Pipeline } from './pipeline.ts';
+import { definePipeline, type Pipeline, type PipelineInput } from './pipeline.ts';
 import type { CommitReport, StepReport } from './report.ts';
 import { compileStep, runStep, stateToTrain } from './run-step.ts';
 import { blobEntries } from './state-blobs.ts';
@@ -23,6 +23,8 @@ import { Uncommitted } from './uncommitted.ts';
 /** Settings that a run may go on with changed, and says so: they fit any state. */
 const TUNABLE_SETTINGS = [
   'optimizer',
+  'transport.weighting',
+  'transport.trainEps',
   'losses.labelDropout',
   'losses.repulsion.lambda',
   'losses.repulsion.form',
@@ -105,7 +107,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
 
   async function trainOn(committer: Committer, { fallback = false }: TrainSettings): Promise<TrainResult> {
     const freeSettings = [...FREE_SETTINGS, ...TUNABLE_SETTINGS];
-    const recovered = await recover({ committer, inputs: log, fallback, freeSettings });
+    const recovered = await recover({ committer, inputs: log, fallback, freeSettings, complete });
     for (const { generation, error } of recovered?.skipped ?? [])
       observer.onWarning?.(`commit ${generation} is not whole and is given up: ${error.message}`);
     if (recovered !== null) tellChanges(recovered.commit, committer.settings.config, observer);
@@ -209,8 +211,11 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
   }
 }
 
+/** A run that an earlier version began goes on: what it had no setting for is as it was, by the default. */
+const complete = (committed: unknown) => definePipeline(committed as PipelineInput);
+
 function tellChanges({ config, step }: Commit, wanted: unknown, observer: TrainObserver): void {
-  for (const { path, committed, wanted: now } of differingSettings(JSON.parse(config), wanted, FREE_SETTINGS))
+  for (const { path, committed, wanted: now } of differingSettings(complete(JSON.parse(config)), wanted, FREE_SETTINGS))
     observer.onWarning?.(`from step ${step} on, ${path} is ${now}; it was ${committed}`);
 }
 

@@ -282,6 +282,21 @@ export function commitContract(openLog: () => Promise<ContractLog>): void {
       await free.close();
     });
 
+    test('but not for settings that came after it, filled in as they then were', async () => {
+      const { committer } = await made(SCENARIO, 1);
+      await committer.close();
+      const later = await open({ config: { ...CONFIG, path: 'linear' } });
+      await expect(recover({ committer: later })).rejects.toMatchObject({ code: 'STATE_MISMATCH' });
+      const complete = (committed: unknown) => ({ path: 'linear', ...(committed as object) });
+      expect((await recover({ committer: later, complete }))!.commit.step).toBe(1);
+      await later.close();
+      const other = await open({ config: { ...CONFIG, path: 'vp' } });
+      await expect(recover({ committer: other, complete })).rejects.toMatchObject({
+        message: expect.stringMatching(/path was "linear", is "vp"$/),
+      });
+      await other.close();
+    });
+
     test('a newer format, whether or not its record can be decoded', async () => {
       const { committer } = await made(SCENARIO, 1);
       await committer.close();

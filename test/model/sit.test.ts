@@ -47,7 +47,7 @@ const asTensors = (settings: SiTSettings, { x, t, labels }: ReturnType<typeof ra
 function forward(settings: SiTSettings, flat: Float32Array, input: ReturnType<typeof randomInput>, tap: number) {
   return tf.tidy(() => {
     const parameters = unpack(tf.tensor1d(flat), parameterLayout(sitSpecs(settings)));
-    const { velocity, features } = sit(parameters, settings, asTensors(settings, input), tap);
+    const { output: velocity, features } = sit(parameters, settings, asTensors(settings, input), tap);
     const alone = sitFeatures(parameters, settings, asTensors(settings, input), tap);
     return {
       shape: velocity.shape,
@@ -182,7 +182,7 @@ describe('the gradient', () => {
         .grad((parameters) => {
           const out = sit(unpack(parameters as tf.Tensor1D, layout), settings, asTensors(settings, input), tap);
           return tf.add(
-            tf.sum(tf.mul(out.velocity, tf.tensor(onVelocity, out.velocity.shape))),
+            tf.sum(tf.mul(out.output, tf.tensor(onVelocity, out.output.shape))),
             tf.sum(tf.mul(out.features, tf.tensor(onFeatures, out.features.shape))),
           );
         })(tf.tensor1d(flat))

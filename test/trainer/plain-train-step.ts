@@ -27,6 +27,30 @@ export interface PlainBatch {
   readonly queueWeight: number;
 }
 
+/** Data and noise along each path, and the times drawn for a velocity and for all else (Ma et al. 2024, the official code). */
+const PLAIN_PATHS = {
+  linear: { alpha: (t: number) => t, sigma: (t: number) => 1 - t },
+  gvp: { alpha: (t: number) => Math.sin((Math.PI * t) / 2), sigma: (t: number) => Math.cos((Math.PI * t) / 2) },
+  vp: {
+    alpha: (t: number) => Math.exp(-0.25 * 19.9 * (1 - t) ** 2 - 0.05 * (1 - t)),
+    sigma: (t: number) => Math.sqrt(1 - Math.exp(-0.5 * 19.9 * (1 - t) ** 2 - 0.1 * (1 - t))),
+  },
+};
+const SPANS = {
+  linear: [
+    [0, 1],
+    [1e-3, 1 - 1e-3],
+  ],
+  gvp: [
+    [0, 1],
+    [1e-3, 1 - 1e-3],
+  ],
+  vp: [
+    [0, 1 - 1e-5],
+    [0, 1 - 1e-5],
+  ],
+};
+
 export function plainTrainStep(
   pipeline: Pipeline,
   layout: ParameterLayout,
@@ -37,21 +61,36 @@ export function plainTrainStep(
 ): { state: PlainState; report: Record<string, number>; keys: number[][] } {
   const { model, losses, optimizer } = pipeline;
   const b = batch.labels.length;
-  const t = [...uniforms(seed, 'time', step, b)];
+  const { path, prediction, weighting } = pipeline.transport;
+  const [from, to] = SPANS[path][prediction === 'velocity' ? 0 : 1]!;
+  const t = [...uniforms(seed, 'time', step, b)].map((u) => from! + (to! - from!) * u);
   const noise = normals(seed, 'noise', step, batch.images.length);
   const dropped = uniforms(seed, 'label-dropout', step, b);
   const labels = batch.labels.map((label, i) => (dropped[i]! < losses.labelDropout ? nullClass(model) : label));
   const pixels = batch.images.length / b;
   const at = (i: number) => t[Math.floor(i / pixels)]!;
-  const xt = Array.from(batch.images, (x1, i) => at(i) * x1 + (1 - at(i)) * noise[i]!);
-  const target = Array.from(batch.images, (x1, i) => x1 - noise[i]!);
+  const { alpha, sigma } = PLAIN_PATHS[path];
+  const xt = Array.from(batch.images, (x1, i) => alpha(at(i)) * x1 + sigma(at(i)) * noise[i]!);
+  const target = Array.from(batch.images, (x1, i) => {
+    const along = (time: number) => alpha(time) * x1 + sigma(time) * noise[i]!;
+    return (along(at(i) + 1e-6) - along(at(i) - 1e-6)) / 2e-6;
+  });
+  const error = (v: number, i: number) => {
+    const s = sigma(at(i));
+    const slope = (f: (time: number) => number) => (f(at(i) + 1e-6) - f(at(i) - 1e-6)) / 2e-6;
+    // lambda = sigma^2 d/dt log(alpha / sigma)
+    const lambda = s * s * slope((time) => Math.log(alpha(time) / sigma(time)));
+    const weight = { none: 1, velocity: (lambda / s) ** 2, likelihood: lambda / s ** 2 }[weighting];
+    if (prediction === 'velocity') return (v - target[i]!) ** 2;
+    return weight * (prediction === 'noise' ? v - noise[i]! : s * v + noise[i]!) ** 2;
+  };
   const settings = losses.repulsion;
   const rows = state.queue.map(({ key }) => ({ row: key, weight: batch.queueWeight }));
 
   const run = (flat: Float64Array) => {
     const parameters = named(flat, layout);
     const { velocity, features } = plainSit(parameters, model, xt, t, labels, settings?.block ?? 0);
-    const flow = velocity.reduce((sum, v, i) => sum + (v - target[i]!) ** 2, 0) / velocity.length;
+    const flow = velocity.reduce((sum, v, i) => sum + error(v, i), 0) / velocity.length;
     if (settings === null) return { total: flow, flow, repulsion: 0, z: [] };
     const z = plainProject(features, parameters, settings.projection);
     const repulsion = plainRepulsion(z, rows, settings.form);

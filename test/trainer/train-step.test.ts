@@ -29,9 +29,10 @@ const repulsion = {
   projection: { dim: 3 },
 } as const;
 
-function tinyPipeline(losses: Losses, batch = B): Pipeline {
+function tinyPipeline(losses: Losses, batch = B, transport: PipelineInput['transport'] = {}): Pipeline {
   return definePipeline({
     name: 'tiny',
+    transport,
     source: { topic: 'none' },
     operators: { batch },
     model: { input: [2, 4, 1], patch: 2, width: 4, depth: 2, heads: 2, mlpRatio: 1, classes: 3, timeScale: 10 },
@@ -161,6 +162,45 @@ describe('a step', () => {
       program.dispose();
     },
   );
+
+  const TRANSPORTS = [
+    { path: 'linear', prediction: 'noise', weighting: 'likelihood' },
+    { path: 'linear', prediction: 'score', weighting: 'none' },
+    { path: 'gvp', prediction: 'velocity', weighting: 'none' },
+    { path: 'gvp', prediction: 'score', weighting: 'velocity' },
+    { path: 'vp', prediction: 'velocity', weighting: 'none' },
+    { path: 'vp', prediction: 'noise', weighting: 'velocity' },
+  ] as const;
+
+  it.each(TRANSPORTS)('equals a plain float64 one, its path and its loss too: %j', async (transport) => {
+    const pipeline = tinyPipeline({ repulsion: null }, B, transport);
+    const layout = trainLayout(pipeline);
+    const first = unsettled(pipeline);
+    const program = await compile(pipeline, first);
+    const numbers = (name: string) => [...(first[name]?.data ?? [])];
+    const [params, m, v, ema] = ['params', 'adam.m', 'adam.v', 'ema'].map(numbers) as [
+      number[],
+      number[],
+      number[],
+      number[],
+    ];
+    const batch = batchOf(pipeline, 1);
+    const outputs = await program.run(batch, 1);
+    const plain = plainTrainStep(
+      pipeline,
+      layout,
+      { params, m, v, ema, slow: [], queue: [] },
+      { images: batch.images, labels: [...batch.labels], rate: 0.01, queueWeight: 1 },
+      5,
+      1,
+    );
+    const report = named(pipeline, outputs);
+    for (const [name, value] of Object.entries(report)) close([value], [plain.report[name]!], 3e-4, name);
+    const state = await program.readState();
+    close(state['params']!.data, plain.state.params, 3e-5, 'params');
+    close(state['adam.m']!.data, plain.state.m, 3e-5, 'adam.m');
+    program.dispose();
+  });
 
   it('is pure: the same state, batch, seed and step give the same bits; another seed or step draws other noise', async () => {
     const pipeline = tinyPipeline(KINDS['momentum keys']!);
