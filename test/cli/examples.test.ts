@@ -43,7 +43,7 @@ test('each command shows how it is used', () => {
   expect(counts).toEqual([
     ['train', 2],
     ['replay', 2],
-    ['sample', 1],
+    ['sample', 3],
     ['inspect', 4],
     ['ingest', 1],
     ['doctor', 1],
@@ -85,6 +85,10 @@ test('sample', async () => {
   // Ten rows of ten images of 28 pixels, 2 apart, and each pixel twice as large.
   const size = 2 * (10 * 30 + 2);
   expect(await sharp(join(folder, 'grid.png')).metadata()).toMatchObject({ format: 'png', width: size, height: size });
+  expect((await example('sample', 1)).stdout).toBe('2 samples of step 3: noise.safetensors\n');
+  expect(jsonOf(await example('sample', 2, '--json'))).toMatchObject({
+    ...{ out: 'out.safetensors', images: 2, solver: 'heun', steps: 25, guidance: 1.5, evaluations: 50 },
+  });
 }, 120_000);
 
 test('inspect', async () => {

@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { decodeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { fillTopic, writeTinyModule } from '../trainer/tiny-run.ts';
 import { jsonOf, runCommand } from './command.ts';
@@ -48,8 +49,9 @@ test('the same seed gives the same file, byte for byte, in another process; anot
   const args = ['--labels', '3,1', '--per-label', '2', '--steps', '3'];
   const first = await draw(...args);
   expect(first.said).toMatchObject({
-    grid: 'grid.png',
+    out: 'grid.png',
     step: 200,
+    evaluations: 3,
     images: 4,
     solver: 'euler',
     steps: 3,
@@ -92,8 +94,45 @@ test('without a word on them all classes are drawn once or more, into the run fo
   await readFile(join(folder, 'run', 'samples-200.png'));
 }, 120_000);
 
+test('raw arrays come with the noise they began as, from which any solver goes on', async () => {
+  const raw = async (out: string, ...args: string[]) => {
+    const end = await runCommand(['sample', 'run', '--labels', '3,1', '--out', out, '--json', ...args], {
+      cwd: folder,
+    });
+    expect(end, end.stderr).toMatchObject({ code: 0 });
+    const file = join(folder, out);
+    return decodeSafetensors([await readFile(file)], (await stat(file)).size, file);
+  };
+  const first = await raw('first.safetensors', '--steps', '2', '--seed', '4');
+  expect([...first.tensors.keys()].sort()).toEqual(['labels', 'noise', 'samples']);
+  expect(first.tensors.get('samples')!.shape).toEqual([2, 28, 28, 1]);
+  expect([...first.tensors.get('labels')!.data]).toEqual([3, 1]);
+  expect(first.metadata).toMatchObject({ solver: 'euler', steps: '2', guidance: '1.5', layout: 'nhwc', step: '200' });
+  const noise = ['--noise', 'first.safetensors'];
+  const again = await raw('again.safetensors', '--steps', '2', ...noise);
+  expect(again.tensors.get('samples')).toEqual(first.tensors.get('samples'));
+  const set = ['--set', 'sampling.sde.diffusion=linear', '--set', 'sampling.guidanceInterval=[0,0.5]'];
+  const other = await raw(
+    'sde.safetensors',
+    ...noise,
+    '--solver',
+    'euler-maruyama',
+    '--steps',
+    '4',
+    '--cfg',
+    '2',
+    ...set,
+  );
+  expect(other.tensors.get('noise')).toEqual(first.tensors.get('noise'));
+  expect(other.tensors.get('samples')).not.toEqual(first.tensors.get('samples'));
+  expect(other.metadata).toMatchObject({ solver: 'euler-maruyama', guidance: '2' });
+}, 120_000);
+
 describe('what cannot be drawn is refused', () => {
   test.each([
+    ['a setting that is not of sampling', ['--set', 'model.depth=3'], 2, 'USAGE', /no setting of sampling/],
+    ['a setting that sampling has not', ['--set', 'sampling.tol=3'], 2, 'CONFIG', /Unrecognized key: "tol"/],
+    ['noise that is not there', ['--noise', 'none.safetensors'], 2, 'USAGE', /none.safetensors cannot be read/],
     ['a class that the model does not know', ['--labels', '9-10'], 2, 'USAGE', /no class 10: the model knows 0 to 9/],
     ['labels that are none', ['--labels', 'cat'], 2, 'USAGE', /Give classes such as 0-9 or 3,1,4/],
     ['a range that runs backwards', ['--labels', '9-0'], 2, 'USAGE', /9-0 is no range/],
