@@ -23,6 +23,7 @@ const ORDER = [
   'losses',
   'optim',
   'checkpoint',
+  'lineage',
   'trainer',
   'replay',
   'sampling',

@@ -1,4 +1,4 @@
-import type { StepJournal } from '../codec/records.ts';
+import type { Commit, StepJournal } from '../codec/records.ts';
 import { decode } from '../codec/single-object.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
@@ -26,21 +26,51 @@ export async function* readJournal(
     if (before === null || before.commit.step < first) break;
     commits.push(before);
   }
-  let step = before?.commit.step ?? 0;
-  let digest = before?.commit.journalDigest ?? ZERO_DIGEST;
-  for (const { commit } of commits.reverse()) {
-    if (step >= last) return;
-    const range = { from: new Map([[0, commit.journalBegin]]), to: new Map([[0, commit.journalEnd]]) };
-    for await (const { offset, value } of log.read(topic, range)) {
+  const from = { step: before?.commit.step ?? 0, digest: before?.commit.journalDigest ?? ZERO_DIGEST };
+  const wanted = commits.reverse().map(({ commit }) => commit);
+  const past = wanted.findIndex((commit) => commit.step >= last);
+  const ranges = past < 0 ? wanted : wanted.slice(0, past + 1);
+  for await (const { entry } of readRanges(log, topic, ranges, from))
+    if (entry !== null && entry.step >= first && entry.step <= last) yield entry;
+}
+
+/** What a commit record says of its part of the journal. */
+export type JournalRange = Pick<Commit, 'step' | 'journalBegin' | 'journalEnd' | 'journalDigest'>;
+
+/**
+ * The entries of commits that follow each other in the lineage, in order, in one read of the topic; after each commit's
+ * last one a null, which says that the commit checked. `from`: the step before the first, and its digest.
+ * @throws RepulsorError STATE_TRUNCATED, STATE_DAMAGED
+ */
+export async function* readRanges<R extends JournalRange>(
+  log: Log,
+  topic: string,
+  commits: readonly R[],
+  from: { readonly step: number; readonly digest: Uint8Array },
+): AsyncGenerator<{ readonly commit: R; readonly entry: StepJournal | null }> {
+  let { step, digest } = from;
+  let at = 0;
+  const check = (commit: R) => {
+    if (step !== commit.step || !equal(digest, commit.journalDigest))
+      throw damaged(topic, commit.journalEnd, `the commit of step ${commit.step} does not end with step ${step}`);
+    return { commit, entry: null };
+  };
+  const filled = commits.filter(({ journalBegin, journalEnd }) => journalEnd > journalBegin);
+  if (filled.length > 0) {
+    const [begin, end] = [filled[0]!.journalBegin, filled.at(-1)!.journalEnd];
+    for await (const { offset, value } of log.read(topic, { from: new Map([[0, begin]]), to: new Map([[0, end]]) })) {
+      while (at < commits.length && commits[at]!.journalEnd <= offset) yield check(commits[at++]!);
+      const commit = commits[at];
+      // In between lie the entries of commits that a fallback gave up.
+      if (commit === undefined || offset < commit.journalBegin) continue;
       const entry = decodeEntry(topic, offset, value);
       const broken = journalBreak(step, digest, [entry]);
       if (broken !== null) throw damaged(topic, offset, broken);
       ({ step, digest } = entry);
-      if (step >= first && step <= last) yield entry;
+      yield { commit, entry };
     }
-    if (step !== commit.step || !equal(digest, commit.journalDigest))
-      throw damaged(topic, commit.journalEnd, `commit ${commit.generation} does not end with step ${step}`);
   }
+  while (at < commits.length) yield check(commits[at++]!);
 }
 
 /** The committed steps that trained any sample of a record, or the one sample, in order. Reads the whole journal. */

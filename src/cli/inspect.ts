@@ -1,19 +1,24 @@
 import type { Command } from 'commander';
 import { RepulsorError } from '../errors.ts';
+import type { TrainedRecord } from '../lineage/lineage-index.ts';
 import { openLog } from '../log/open-log.ts';
 import { type CommittedRun, openRun } from '../trainer/open-run.ts';
 import { type Console, openConsole } from './console.ts';
 import { viewQueue } from './inspect/queue.ts';
+import { viewRecord } from './inspect/record.ts';
 import { viewRun } from './inspect/run.ts';
+import { viewStep } from './inspect/step.ts';
 import { viewTopic } from './inspect/topic.ts';
 import { viewVerification } from './inspect/verification.ts';
 import type { View } from './inspect/views.ts';
-import { wholeNumber } from './options.ts';
+import { recordPlace, wholeNumber } from './options.ts';
 
 interface InspectOptions {
   readonly queue?: boolean;
   readonly at?: number;
   readonly out?: string;
+  readonly step?: number;
+  readonly record?: TrainedRecord;
   readonly verify?: boolean;
   readonly config?: boolean;
   readonly topic?: string;
@@ -24,11 +29,13 @@ interface InspectOptions {
 export function addInspect(program: Command): void {
   program
     .command('inspect')
-    .description('show what a run has committed, its queue at any committed step, or what lies in a topic')
+    .description('show what a run has committed, its queue at any committed step, what trained a step, or a topic')
     .argument('[run]', 'the run folder')
     .option('--queue', 'the negative queue, rebuilt from its topic and checked against its recorded digest')
     .option('--at <step>', 'with --queue: as of this committed step (default: the last)', wholeNumber(0))
     .option('--out <file>', 'with --queue: write it as safetensors: rows, labels, steps, pointer, valid')
+    .option('--step <n>', 'the records that trained this step', wholeNumber(1))
+    .option('--record <place>', 'the steps that a record trained: TOPIC/PARTITION/OFFSET, or .../INDEX', recordPlace)
     .option('--verify', 'read all of it: every commit, the whole journal, the state of each commit that is kept')
     .option('--config', 'show the resolved settings too')
     .option('--topic <name>', 'a topic instead of a run; needs --log')
@@ -41,6 +48,8 @@ Examples:
   repulsor inspect runs/digits
   repulsor inspect --topic digits --log file:runs/log --json
   repulsor inspect runs/digits --queue --out queue.safetensors
+  repulsor inspect runs/digits --step 2
+  repulsor inspect runs/digits --record digits/0/17
   repulsor inspect runs/digits --verify`,
     )
     .action(async (run: string | undefined, options: InspectOptions) => {
@@ -65,7 +74,7 @@ function checkOptions(run: string | undefined, options: InspectOptions): void {
     throw usage('--at and --out need --queue', 'for example: repulsor inspect runs/digits --queue --at 100');
 }
 
-const QUESTIONS = ['queue', 'verify', 'config'] as const satisfies readonly (keyof InspectOptions)[];
+const QUESTIONS = ['queue', 'step', 'record', 'verify', 'config'] as const satisfies readonly (keyof InspectOptions)[];
 
 async function inspectRun(folder: string, options: InspectOptions, { note }: Console): Promise<View> {
   const run = await openRun(folder, options.log);
@@ -78,6 +87,8 @@ async function inspectRun(folder: string, options: InspectOptions, { note }: Con
 
 function viewOf(run: CommittedRun, options: InspectOptions, note: (line: string) => void): Promise<View> {
   if (options.queue) return viewQueue(run, options.at ?? null, options.out ?? null);
+  if (options.step !== undefined) return viewStep(run, options.step, note);
+  if (options.record !== undefined) return viewRecord(run, options.record, note);
   if (options.verify) return viewVerification(run, note);
   return viewRun(run, options.config ?? false);
 }

@@ -50,3 +50,15 @@ export function engineOption(): Option {
     .choices(['auto', 'native', 'wasm', 'cpu'])
     .default('auto');
 }
+
+/** `digits/0/17` or `digits/0/17/3`: a record, or one image of it. The name of a topic has no slash. */
+export function recordPlace(text: string): { topic: string; partition: number; offset: number; index?: number } {
+  const match = /^([^/]+)\/(\d+)\/(\d+)(?:\/(\d+))?$/.exec(text);
+  const [partition, offset, index] = (match?.slice(2) ?? []).map((digits) =>
+    digits === undefined ? undefined : Number(digits),
+  );
+  const exact = [partition, offset, index ?? 0].every(Number.isSafeInteger);
+  if (match === null || partition === undefined || offset === undefined || !exact)
+    throw new InvalidArgumentError('Give TOPIC/PARTITION/OFFSET or TOPIC/PARTITION/OFFSET/INDEX, such as digits/0/17.');
+  return { topic: match[1]!, partition, offset, ...(index !== undefined && { index }) };
+}

@@ -44,7 +44,7 @@ test('each command shows how it is used', () => {
     ['train', 2],
     ['replay', 2],
     ['sample', 3],
-    ['inspect', 4],
+    ['inspect', 6],
     ['ingest', 1],
     ['doctor', 1],
   ]);
@@ -104,12 +104,18 @@ test('inspect', async () => {
   });
 }, 120_000);
 
-test('inspect --queue, --verify', async () => {
+test('inspect --queue, --step, --record, --verify', async () => {
   const queue = await example('inspect', 2);
   expect(queue.stdout).toMatch(/^queue of step 3 \(commit 1\), digest [0-9a-f]{64} as committed$/m);
   expect(queue.stdout).toMatch(/^rows +\d+ of \d+ /m);
   await access(join(folder, 'queue.safetensors'));
-  expect((await example('inspect', 3)).stdout).toMatch(/^whole: 1 commits .* 3 journaled steps/);
+  const step = jsonOf(await example('inspect', 3, '--json')) as { samples: { offset: number }[] };
+  expect(step).toMatchObject({ step: 2, commit: { step: 3, generation: 1 }, terms: { total: expect.any(Number) } });
+  expect(step.samples.length).toBe(32);
+  const record = await example('inspect', 4);
+  const trained = step.samples.some(({ offset }) => offset === 17);
+  expect(/^ {2}step 2: image /m.test(record.stdout)).toBe(trained);
+  expect((await example('inspect', 5)).stdout).toMatch(/^whole: 1 commits .* 3 journaled steps/);
 }, 120_000);
 
 test('ingest', async () => {

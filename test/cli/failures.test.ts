@@ -72,6 +72,7 @@ describe('wrong usage ends with status 2', () => {
       'USAGE',
       /--queue and --verify cannot be asked together/,
     ],
+    ['a record of no place', ['inspect', '.', '--record', 'digits/3'], 'USAGE', /TOPIC\/PARTITION\/OFFSET/],
     ['a step of no queue', ['inspect', '.', '--at', '3'], 'USAGE', /--at and --out need --queue/],
     ['a folder that is no run', ['inspect', '.'], 'USAGE', /is not the folder of a run/],
     ['a folder that is no run', ['sample', '.'], 'USAGE', /is not the folder of a run/],

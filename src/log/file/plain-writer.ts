@@ -27,7 +27,7 @@ export class PlainWriter {
   static async open(root: string, topic: string, segmentBytes: number): Promise<PlainWriter> {
     const stored = await loadTopic(root, topic);
     await claimTopic(root, topic, { by: 'append' });
-    const lock = await lockWriter(topicFolder(root, topic), topic);
+    const lock = await lockWriter(topicFolder(root, topic), `topic ${topic}`);
     return new PlainWriter(root, topic, segmentBytes, stored, lock);
   }
 

@@ -6,7 +6,7 @@ import { createExclusively, isCode, removeIfThere, replaceAtomically } from './d
 import { livenessOf, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /*
- * The lock of a topic's plain writer: files writer-1.lock, writer-2.lock, ... each naming a holder. The highest number
+ * The lock of a folder's one writer (a topic's plain appends, an index being built): files writer-1.lock, writer-2.lock, ... each naming a holder. The highest number
  * is the lock; it is held until its holder is dead or has marked it released.
  *
  * - Taking it is creating the next number exclusively, so of several processes that find lock n stale one succeeds.
@@ -25,12 +25,12 @@ export interface WriterLock {
   release(): Promise<void>;
 }
 
-/** @throws RepulsorError LOG_LOCKED naming the holder. */
-export async function lockWriter(folder: string, topic: string): Promise<WriterLock> {
+/** `what`: for messages. @throws RepulsorError LOG_LOCKED naming the holder. */
+export async function lockWriter(folder: string, what: string): Promise<WriterLock> {
   const record: LockRecord = { holder: await ownIdentity(), nonce: randomUUID(), released: false };
   for (;;) {
     const current = (await lockNumbers(folder)).at(-1) ?? 0;
-    if (current > 0 && !(await isFree(folder, current, topic))) continue;
+    if (current > 0 && !(await isFree(folder, current, what))) continue;
     const number = current + 1;
     if (!(await createExclusively(lockPath(folder, number), encode(record)))) continue;
     const numbers = await lockNumbers(folder);
@@ -46,7 +46,7 @@ export async function lockWriter(folder: string, topic: string): Promise<WriterL
 }
 
 /** True when the lock's holder is gone; false when the lock changed meanwhile. @throws RepulsorError LOG_LOCKED */
-async function isFree(folder: string, number: number, topic: string): Promise<boolean> {
+async function isFree(folder: string, number: number, what: string): Promise<boolean> {
   const path = lockPath(folder, number);
   let record: LockRecord;
   try {
@@ -54,7 +54,7 @@ async function isFree(folder: string, number: number, topic: string): Promise<bo
   } catch (error) {
     if (isCode(error, 'ENOENT')) return false;
     throw new RepulsorError('STATE_DAMAGED', `${path} is no lock file`, {
-      hint: 'Make sure that no process writes the topic, then delete the file.',
+      hint: `Make sure that no process writes ${what}, then delete the file.`,
       cause: error,
     });
   }
@@ -63,10 +63,10 @@ async function isFree(folder: string, number: number, topic: string): Promise<bo
   const liveness = await livenessOf(holder);
   if (liveness === 'dead') return true;
   const who = `process ${holder.pid} on ${holder.host}`;
-  throw new RepulsorError('LOG_LOCKED', `topic ${topic} is being written by ${who} (${path})`, {
+  throw new RepulsorError('LOG_LOCKED', `${what} is being written by ${who} (${path})`, {
     hint:
       liveness === 'alive'
-        ? `Stop that process, or write to another topic.`
+        ? `Stop that process, or write to another one.`
         : `That process ran in another host or container, so it cannot be seen from here whether it lives. Make sure that it does not, then delete the file.`,
   });
 }

@@ -1,0 +1,36 @@
+import { samplesOf } from '../../checkpoint/journal.ts';
+import type { CommittedRun } from '../../trainer/open-run.ts';
+import { openIndex } from './open-index.ts';
+import { hex, type View } from './views.ts';
+
+/** The records that trained a step, and what came out, checked against the commit that holds it. */
+export async function viewStep(run: CommittedRun, step: number, note: (line: string) => void): Promise<View> {
+  const index = await openIndex(run, note);
+  try {
+    const { entry, commit } = await index.step(step);
+    const samples = samplesOf(entry);
+    const found = {
+      run: run.folder.run,
+      step,
+      commit: { step: commit.step, generation: commit.generation, committed: new Date(commit.time).toISOString() },
+      terms: entry.terms,
+      samples,
+      keysDigest: hex(entry.keysDigest),
+      batchDigest: entry.batchDigest === null ? null : hex(entry.batchDigest),
+      digest: hex(entry.digest),
+    };
+    const terms = Object.entries(entry.terms).map(([name, value]) => `${name} ${value}`);
+    const text = [
+      `step ${step} of ${found.run}, in commit ${commit.generation} (step ${commit.step}, ${found.commit.committed})`,
+      `terms    ${terms.join(', ')}`,
+      `digest   ${found.digest}`,
+      `keys     ${found.keysDigest}`,
+      `batch    ${found.batchDigest ?? 'not recorded'}`,
+      `${samples.length} images:`,
+      ...samples.map(({ topic, partition, offset, index: image }) => `  ${topic}/${partition}/${offset}/${image}`),
+    ];
+    return { found, text: text.join('\n') };
+  } finally {
+    await index.close();
+  }
+}
