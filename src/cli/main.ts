@@ -10,6 +10,7 @@ const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['sample', async () => (await import('./sample.ts')).addSample],
   ['inspect', async () => (await import('./inspect.ts')).addInspect],
+  ['log', async () => (await import('./log.ts')).addLog],
   ['doctor', async () => (await import('./doctor.ts')).addDoctor],
 ]);
 

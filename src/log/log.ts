@@ -115,3 +115,25 @@ export interface Log {
   takeOver(transactionalId: string): Promise<FencedWriter>;
   close(): Promise<void>;
 }
+
+/**
+ * Writes a topic's partitions at given offsets, which is how a topic is copied: offsets that the original has not stay
+ * gaps. One of them a topic: another one that is opened with the same id, or a trainer's take-over of it, ends this one.
+ */
+export interface ExactWriter {
+  /** Lets a partition that never had a record begin at `start`. */
+  begin(partition: number, start: number): Promise<void>;
+  /**
+   * Appends records at their own offsets, ascending and at or past the partition's end, and lets it end at `end`, one past
+   * the last of them or further. Durable, and to be read, when it resolves; of a call that failed a part may be there.
+   * @throws RepulsorError FENCED, LOG_FAILED when another writer came between, BAD_RECORD
+   */
+  write(partition: number, records: readonly LogRecord[], end: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A log that can hold copies. */
+export interface CopyTarget {
+  /** `writerId`: the transactional id that is to be the topic's writer from then on, where a log has such a thing (file). */
+  exactWriter(topic: string, writerId: string): Promise<ExactWriter>;
+}

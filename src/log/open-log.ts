@@ -1,5 +1,5 @@
 import { FileLog, type FileLogOptions } from './file/file-log.ts';
-import type { Log } from './log.ts';
+import type { CopyTarget, Log } from './log.ts';
 import { parseLogUrl } from './log-url.ts';
 
 export interface OpenLogOptions {
@@ -15,7 +15,7 @@ export interface OpenLogOptions {
  * Kafka cluster (`kafka://host:port,...`).
  * @throws RepulsorError CONFIG for a bad URL, LOG_UNREACHABLE when the folder or every broker is out of reach.
  */
-export async function openLog(url: string, options: OpenLogOptions = {}): Promise<Log> {
+export async function openLog(url: string, options: OpenLogOptions = {}): Promise<Log & CopyTarget> {
   const address = parseLogUrl(url, options.environment ?? process.env);
   if (address.kind === 'file') return FileLog.open(address.folder, address.url, options.file, options.create);
   const { KafkaLog } = await import('./kafka/kafka-log.ts');

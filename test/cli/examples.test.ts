@@ -15,7 +15,7 @@ const shown = new Map<string, string[]>();
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'repulsor-cli-'));
   await symlink(join(ROOT, 'pipelines'), join(folder, 'pipelines'));
-  for (const command of ['train', 'replay', 'sample', 'inspect', 'ingest', 'doctor']) {
+  for (const command of ['train', 'replay', 'sample', 'inspect', 'ingest', 'log', 'doctor']) {
     const help = await runCommand([command, '--help'], { cwd: folder });
     expect(help, help.stderr).toMatchObject({ code: 0, stderr: '' });
     const examples = help.stdout.split(/^Examples?:$/m)[1] ?? '';
@@ -46,6 +46,7 @@ test('each command shows how it is used', () => {
     ['sample', 3],
     ['inspect', 6],
     ['ingest', 1],
+    ['log', 4],
     ['doctor', 1],
   ]);
 });
@@ -117,6 +118,25 @@ test('inspect --queue, --step, --record, --verify', async () => {
   expect(/^ {2}step 2: image /m.test(record.stdout)).toBe(trained);
   expect((await example('inspect', 5)).stdout).toMatch(/^whole: 1 commits .* 3 journaled steps/);
 }, 120_000);
+
+test('log', async () => {
+  expect((await example('log', 0)).stdout).toMatch(/^digits +0: 0\.\.100$/m);
+  const lines = (await example('log', 1)).stdout.trimEnd().split('\n');
+  expect(lines.length).toBe(2);
+  expect(JSON.parse(lines[1]!)).toMatchObject({ offset: 1, kind: 'image-batch', value: { shape: [28, 28, 1] } });
+  const copied = jsonOf(await example('log', 2, '--json')) as { partitions: { topic: string; records: number }[] };
+  expect(copied.partitions.length).toBe(5);
+  expect(copied.partitions[0]).toMatchObject({ topic: 'digits', start: 0, end: 100, copied: 100, records: 100 });
+  // The copy is as good as the original.
+  const original = jsonOf(await runCommand(['inspect', 'runs/digits', '--json'], { cwd: folder }));
+  const args = ['inspect', 'runs/digits', '--log', 'file:archive', '--json'];
+  expect(jsonOf(await runCommand(args, { cwd: folder }))).toEqual({ ...original, log: 'file:archive' });
+  // The broker stands for a log that is not the source.
+  const line = shown.get('log')![3]!.replace('kafka://localhost:9092', 'file:other');
+  const other = await runCommand(line.split(' '), { cwd: folder });
+  expect(other, other.stderr).toMatchObject({ code: 0 });
+  expect(other.stdout).toMatch(/^digits\/0 {2}0\.\.100 {2}100 copied, 100 compared \(.* MB\), sha256 /);
+}, 240_000);
 
 test('ingest', async () => {
   const end = await example('ingest', 0);

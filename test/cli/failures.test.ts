@@ -76,6 +76,9 @@ describe('wrong usage ends with status 2', () => {
     ['a step of no queue', ['inspect', '.', '--at', '3'], 'USAGE', /--at and --out need --queue/],
     ['a folder that is no run', ['inspect', '.'], 'USAGE', /is not the folder of a run/],
     ['a folder that is no run', ['sample', '.'], 'USAGE', /is not the folder of a run/],
+    ['a copy of nothing', ['log', 'copy', 'file:a', 'file:b'], 'USAGE', /name --topics or a --run/],
+    ['a copy onto itself', ['log', 'copy', 'file:log', 'file:./log', '--topics', 'a'], 'USAGE', /logs are the same/],
+    ['a part of a run', ['log', 'copy', 'file:a', 'file:b', '--run', 'r', '--to', '3'], 'USAGE', /not a run/],
     ['a folder without images', ['ingest', '.', '--to', 'file:log', '--topic', 'x'], 'USAGE', /there is no \.png/],
   ])(
     '%s',

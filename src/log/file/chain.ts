@@ -33,7 +33,10 @@ import type { ProcessIdentity } from './process-identity.ts';
 const DEFAULT_GROUP = 1024;
 const SLOT_DIGITS = 16;
 
-/** A run of committed records: offsets base .. base + count - 1, in bytes start .. end of a segment. */
+/**
+ * A run of committed records: offsets base .. base + count - 1, in bytes start .. end of a segment. One without records says
+ * where the partition ends: what lies between is a gap, as a copied topic may have at its end.
+ */
 export interface Span {
   readonly topic: string;
   readonly partition: number;

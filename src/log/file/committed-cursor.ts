@@ -62,8 +62,8 @@ export class CommittedCursor implements PartitionCursor {
     for (let looked = false; ; looked = true) {
       const spans = this.#committed.spansOf(this.#options.topic, this.partition);
       if (this.#spanIndex === 0) this.#spanIndex = firstSpanOf(spans, this.#wanted);
-      while (this.#spanIndex < spans.length && endOf(spans[this.#spanIndex]!) <= this.#wanted) this.#spanIndex += 1;
-      const span = spans[this.#spanIndex];
+      let span = spans[this.#spanIndex];
+      while (span !== undefined && (span.count === 0 || endOf(span) <= this.#wanted)) span = spans[++this.#spanIndex];
       if (span !== undefined) return span;
       if (looked) return null;
       await this.#committed.refresh();

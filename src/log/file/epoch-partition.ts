@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { RepulsorError } from '../../errors.ts';
 import type { NewRecord } from '../log.ts';
 import { encodeBlocks, encodeSegmentHeader, SEGMENT_HEADER } from './block-frame.ts';
 import type { Span } from './chain.ts';
@@ -57,13 +58,33 @@ export class EpochPartition {
     return records.map((_, index) => first + index);
   }
 
+  /** Leaves offsets out: the next record has `offset`, and the partition ends there until it comes. */
+  skipTo(offset: number): void {
+    if (offset === this.#next) return;
+    if (offset < this.#next) {
+      const { topic, partition } = this.#options;
+      throw new RepulsorError(
+        'LOG_FAILED',
+        `${topic}, partition ${partition}, ends at ${this.#next}, not at ${offset}`,
+        {
+          hint: 'Another writer came between. Copy again: what is there is compared first.',
+        },
+      );
+    }
+    this.#next = offset;
+    this.#addSpan(offset, 0, this.#position, this.#position, -1);
+  }
+
   #addSpan(base: number, count: number, start: number, end: number, newest: number): void {
     const { topic, partition, epoch } = this.#options;
     const last = this.#spans.at(-1);
-    if (last?.segment === this.#segment && last.end === start && last.base + last.count === base) {
+    const joins = last?.segment === this.#segment && last.end === start && last.base + last.count === base;
+    if (last !== undefined && joins && last.count > 0 && count > 0) {
       this.#spans.pop();
       this.#spans.push({ ...last, count: last.count + count, end, newest: Math.max(last.newest, newest) });
     } else {
+      // Records behind a gap say themselves where it ends.
+      if (last?.count === 0) this.#spans.pop();
       this.#spans.push({ topic, partition, base, count, segment: this.#segment, epoch, start, end, newest });
     }
   }

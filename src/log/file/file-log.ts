@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RepulsorError } from '../../errors.ts';
 import type {
   Appended,
+  CopyTarget,
+  ExactWriter,
   FencedWriter,
   Log,
   LogRecord,
@@ -19,7 +21,8 @@ import { CommittedCursor } from './committed-cursor.ts';
 import { isCode, makeFolder } from './durable-file.ts';
 import { EpochPartition } from './epoch-partition.ts';
 import { asLogError } from './file-errors.ts';
-import { takeOverFile } from './file-transaction.ts';
+import { FileExactWriter } from './file-exact-writer.ts';
+import { type FileWriter, takeOverFile } from './file-transaction.ts';
 import { idFolder, partitionFolder, topicsFolder } from './layout.ts';
 import { committedOffsetAt, plainOffsetAt } from './offset-at.ts';
 import { listPartition } from './partition-files.ts';
@@ -38,7 +41,7 @@ const SHORTEST_POLL_MS = 5;
 const LONGEST_POLL_MS = 100;
 
 /** The embedded log: a folder, written by one process a topic, read by any number. layout.ts says what lies where. */
-export class FileLog implements Log {
+export class FileLog implements Log, CopyTarget {
   readonly url: string;
   readonly #root: string;
   readonly #segmentBytes: number;
@@ -198,7 +201,20 @@ export class FileLog implements Log {
     });
   }
 
-  takeOver(transactionalId: string): Promise<FencedWriter> {
+  exactWriter(topic: string, writerId: string): Promise<ExactWriter> {
+    return asLogError(`copying into ${topic}`, async () => {
+      const { partitions } = await loadTopic(this.#root, topic);
+      const writer = await this.takeOver(writerId);
+      // Also where there is nothing to write: a topic without a writer would be anyone's.
+      await claimTopic(this.#root, topic, { by: 'transactions', id: writerId });
+      const folders = Array.from({ length: partitions }, (_, partition) =>
+        partitionFolder(this.#root, topic, partition),
+      );
+      return new FileExactWriter(topic, writer, folders);
+    });
+  }
+
+  takeOver(transactionalId: string): Promise<FileWriter> {
     return asLogError(`taking over ${transactionalId}`, async () => {
       const committed = this.#committedOf(transactionalId);
       await committed.chain.create();

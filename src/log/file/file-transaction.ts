@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { RepulsorError } from '../../errors.ts';
 import { appendByPartition } from '../append-by-partition.ts';
-import type { Appended, FencedWriter, NewRecord, Transaction } from '../log.ts';
+import type { Appended, FencedWriter, LogRecord, NewRecord, Transaction } from '../log.ts';
 import type { GroupOffsets, Span } from './chain.ts';
 import type { Committed } from './committed.ts';
 import type { EpochPartition } from './epoch-partition.ts';
@@ -49,7 +49,7 @@ export class FileWriter implements FencedWriter {
     this.#target = target;
   }
 
-  async begin(): Promise<Transaction> {
+  async begin(): Promise<FileTransaction> {
     this.demandUsable();
     if (this.#open !== null) {
       throw new RepulsorError('LOG_FAILED', `a transaction of ${this.id} is open already`, {
@@ -119,7 +119,7 @@ export class FileWriter implements FencedWriter {
   }
 }
 
-class FileTransaction implements Transaction {
+export class FileTransaction implements Transaction {
   readonly #writer: FileWriter;
   readonly #touched = new Set<EpochPartition>();
   readonly #groups: GroupOffsets[] = [];
@@ -140,6 +140,20 @@ class FileTransaction implements Transaction {
         this.#touched.add(target);
         return target.append(part, now);
       });
+    });
+  }
+
+  /** Appends to one partition at the records' own offsets, and lets it end at `end`. */
+  appendExactly(topic: string, partition: number, records: readonly LogRecord[], end: number): Promise<void> {
+    return this.#inOrder(async () => {
+      const target = await this.#writer.partition(topic, partition);
+      this.#touched.add(target);
+      for (let first = 0, last = 1; first < records.length; first = last++) {
+        while (last < records.length && records[last]!.offset === records[last - 1]!.offset + 1) last++;
+        target.skipTo(records[first]!.offset);
+        await target.append(records.slice(first, last), 0);
+      }
+      target.skipTo(end);
     });
   }
 

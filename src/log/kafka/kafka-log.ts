@@ -1,6 +1,8 @@
 import { appendByPartition } from '../append-by-partition.ts';
 import type {
   Appended,
+  CopyTarget,
+  ExactWriter,
   FencedWriter,
   Log,
   LogRecord,
@@ -14,9 +16,10 @@ import { outsideError } from '../offset-errors.ts';
 import { inTurns } from '../turns.ts';
 import { KafkaClient } from './kafka-client.ts';
 import { BrokerError, brokerCodeOf, CODE } from './kafka-errors.ts';
+import { KafkaExactWriter } from './kafka-exact-writer.ts';
 import { KafkaProducer, TopicLimits } from './kafka-producer.ts';
 import { KafkaReader } from './kafka-reader.ts';
-import { takeOverKafka } from './kafka-transaction.ts';
+import { type KafkaWriter, takeOverKafka } from './kafka-transaction.ts';
 import { topicIdOf } from './topic-id.ts';
 import { EARLIEST, END, listOffset } from './wire.ts';
 
@@ -24,7 +27,7 @@ const CREATE_TIMEOUT_MS = 10_000;
 const BROKER_DEFAULT = -1;
 
 /** A Kafka cluster as a log. */
-export class KafkaLog implements Log {
+export class KafkaLog implements Log, CopyTarget {
   readonly url: string;
   readonly #client: KafkaClient;
   readonly #limits: TopicLimits;
@@ -160,7 +163,22 @@ export class KafkaLog implements Log {
     return new KafkaProducer(this.#client, identity, null, this.#limits);
   }
 
-  async takeOver(transactionalId: string): Promise<FencedWriter> {
+  async exactWriter(topic: string, writerId: string): Promise<ExactWriter> {
+    const ends = new Map<number, number>();
+    for (const partition of await this.partitions(topic))
+      ends.set(partition, (await this.offsets(topic, partition)).end);
+    // Another id than that of a trainer, which goes on writing here by its own.
+    return new KafkaExactWriter({
+      topic,
+      client: this.#client,
+      ends,
+      producer: await this.#newProducer(),
+      takeOver: () => this.takeOver(`copy-of-${topic}-for-${writerId}`),
+      endOf: async (partition) => (await this.offsets(topic, partition)).end,
+    });
+  }
+
+  async takeOver(transactionalId: string): Promise<KafkaWriter> {
     const writer = await takeOverKafka(transactionalId, this.#client, this.#limits);
     this.#writers.add(writer);
     return writer;

@@ -47,6 +47,7 @@ export interface KafkaBroker {
     isolationLevel: number;
     topics: TopicPartitions<{ partition: number; timestamp: string }>[];
   }): Promise<{ responses: TopicPartitions<{ partition: number; offset: string | bigint }>[] }>;
+  deleteRecords(request: { topics: TopicPartitions<{ partition: number; offset: string }>[] }): Promise<unknown>;
   createTopics(request: { topics: unknown[]; timeout: number }): Promise<unknown>;
   describeConfigs(request: {
     resources: { type: number; name: string; configNames: string[] }[];

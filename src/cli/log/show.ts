@@ -1,0 +1,50 @@
+import { BadRecord } from '../../codec/bad-record.ts';
+import { RECORD_KINDS } from '../../codec/records.ts';
+import { decode } from '../../codec/single-object.ts';
+import type { Log, LogRecord } from '../../log/log.ts';
+import type { View } from '../inspect/views.ts';
+
+/** Some records of a partition, each decoded if it is of a kind that this project writes. */
+export async function showRecords(
+  log: Log,
+  topic: string,
+  { partition, from, count }: { readonly partition: number; readonly from?: number; readonly count: number },
+): Promise<View> {
+  const { earliest, end } = await log.offsets(topic, partition);
+  const records: object[] = [];
+  const range = { from: new Map([[partition, from ?? earliest]]), to: new Map([[partition, end]]) };
+  for await (const record of log.read(topic, range)) {
+    records.push(shown(record));
+    if (records.length >= count) break;
+  }
+  const found = { topic, partition, earliest, end, records };
+  return { found, text: records.map((record) => JSON.stringify(record)).join('\n') };
+}
+
+function shown({ offset, timestamp, key, value, headers }: LogRecord): object {
+  const time = new Date(timestamp).toISOString();
+  const rest = { key: readable(key), headers: readable(headers) };
+  if (value === null) return { offset, time, ...rest, tombstone: true };
+  for (const kind of RECORD_KINDS) {
+    try {
+      return { offset, time, ...rest, kind, value: readable(decode(kind, value)) };
+    } catch (error) {
+      if (!(error instanceof BadRecord)) throw error;
+    }
+  }
+  return { offset, time, ...rest, kind: null, value: readable(value) };
+}
+
+const SHOWN_BYTES = 32;
+
+/** Bytes as their number and how they begin: an image is not for reading. */
+function readable(value: unknown): unknown {
+  if (value instanceof Uint8Array) {
+    const start = Buffer.from(value.subarray(0, SHOWN_BYTES)).toString('hex');
+    return `${value.length} bytes: ${start}${value.length > SHOWN_BYTES ? '...' : ''}`;
+  }
+  if (Array.isArray(value)) return value.map(readable);
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, readable(part)]));
+  return value;
+}
