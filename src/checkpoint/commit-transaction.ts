@@ -112,6 +112,8 @@ async function appendAll(
     schemaDigest: schemaDigest(),
     engine: settings.engine,
     config: canonicalJson(settings.config),
+    origin: request.began?.origin ?? parent?.commit.origin ?? null,
+    since: request.began?.since ?? parent?.commit.since ?? null,
   };
   const value = encode('commit', commit);
   const record = { value, timestamp: commit.time, headers: { [FORMAT_HEADER]: Buffer.from(`${FORMAT_VERSION}`) } };

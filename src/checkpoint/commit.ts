@@ -1,4 +1,4 @@
-import type { Negatives, QueueState, StepJournal } from '../codec/records.ts';
+import type { Negatives, Origin, QueueState, StepJournal } from '../codec/records.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { StreamPosition } from '../operators/position.ts';
@@ -47,6 +47,8 @@ export interface CommitRequest {
   readonly queue: Pick<QueueState, 'capacity' | 'dim' | 'count' | 'digest'> | null;
   /** Encoded dead-letter records of inputs before `position`. */
   readonly deadLetters?: readonly Uint8Array[];
+  /** How the run began, in its first commit; those after it have it from there. */
+  readonly began?: { readonly origin: Origin | null; readonly since: string | null };
   /** Seconds in which no step could run while the copies were made; part of the report. */
   readonly stallSeconds?: number;
 }

@@ -36,6 +36,8 @@ export function addTrain(program: Command): void {
       wholeNumber(0),
     )
     .option('--metrics-host <address>', 'address that /metrics is bound to')
+    .option('--from <run[@step]>', 'begin a new run with the weights of another: its newest commit, or that of a step')
+    .option('--since <when>', 'begin a new run at an offset, or at a time such as 2026-11-01T00:00Z')
     .option('--fallback', 'where the last commit is damaged, go on from the newest whole one')
     .option('--dry-run', 'print every setting as it would be, checked, and train nothing')
     .option('--json', 'one JSON object as the last line')
@@ -44,7 +46,8 @@ export function addTrain(program: Command): void {
       `
 Examples:
   repulsor train pipelines/digits.ts
-  repulsor train pipelines/digits.ts --steps 50 --run runs/try --set optimizer.learningRate=1e-3`,
+  repulsor train pipelines/digits.ts --steps 50 --run runs/try --set optimizer.learningRate=1e-3
+  repulsor train pipelines/digits.ts --from runs/try@50 --steps 20 --run runs/tuned`,
     )
     .action(async (file: string, options: TrainOptions) => {
       const pipeline = await loadPipeline(file, overrides(options));

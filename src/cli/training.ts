@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { openFolderStore } from '../checkpoint/folder-store.ts';
 import { createRunFolder, findRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
+import type { Commit } from '../codec/records.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineName } from '../engine/engine.ts';
 import { EXIT, RepulsorError } from '../errors.ts';
@@ -17,6 +18,7 @@ import { startMetricsServer } from '../metrics/server.ts';
 import { drawGrid } from '../sampling/draw.ts';
 import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
 import { train } from '../trainer/trainer.ts';
+import { beginningOf } from './beginning-of.ts';
 import type { Console } from './console.ts';
 
 export interface TrainingOptions {
@@ -24,11 +26,15 @@ export interface TrainingOptions {
   readonly engine: EngineName | 'auto';
   readonly threads?: number;
   readonly fallback?: boolean;
+  /** RUN or RUN@STEP. */
+  readonly from?: string;
+  readonly since?: string;
 }
 
 /** What `repulsor train` does with its settings: fills the topic, trains, serves metrics, draws. Returns the exit status. */
 export async function runTraining(pipeline: Pipeline, options: TrainingOptions, console: Console): Promise<number> {
   const folder = options.run ?? join('runs', pipeline.name);
+  const asked = await beginningOf(options);
   const { engine, message, fellBack } = await openEngine({
     name: options.engine,
     ...(options.threads !== undefined && { threads: options.threads }),
@@ -65,6 +71,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
         engine,
         signal: interrupt.signal,
         fallback: options.fallback ?? false,
+        ...(asked !== null && { beginning: asked.beginning }),
         observer: {
           ...metrics,
           onStart(commit) {
@@ -74,11 +81,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
               generation: commit?.generation ?? 0,
               ageSeconds: commit && (Date.now() - commit.time) / 1000,
             });
-            progress.note(
-              commit === null
-                ? `run ${described.run} in ${folder}: begins; metrics at ${server.url}`
-                : `run ${described.run} in ${folder}: goes on after step ${commit.step}; metrics at ${server.url}`,
-            );
+            progress.note(`run ${described.run} in ${folder}: ${howItStarts(commit)}; metrics at ${server.url}`);
             if (commit !== null && pipeline.steps !== null && commit.step >= pipeline.steps)
               warn(`its ${pipeline.steps} steps are done: give more with --steps, or begin a new run with --run`);
           },
@@ -128,6 +131,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
     }
   } finally {
     interrupt.restore();
+    await asked?.close();
     await log.close();
     engine.dispose();
   }
@@ -185,6 +189,14 @@ async function openOrCreateRun(folder: string, log: Log, pipeline: Pipeline): Pr
       hint: `give --log ${there.log}, or begin a new run with --run`,
     },
   );
+}
+
+function howItStarts(commit: Commit | null): string {
+  if (commit === null) return 'begins';
+  if (commit.step > 0) return `goes on after step ${commit.step}`;
+  const { origin, since } = commit;
+  const from = origin === null ? '' : ` with ${origin.carried.join(', ')} of ${origin.run}@${origin.step}`;
+  return `begins${from}${since === null ? '' : `, at ${since} of its topic`}`;
 }
 
 /** Latents are no picture without their decoder. */

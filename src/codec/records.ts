@@ -76,6 +76,14 @@ export interface StoredPosition {
   window: { consumed: number; records: { topic: string; partition: number; offsets: number[] }[] } | null;
 }
 
+export interface Origin {
+  run: string;
+  step: number;
+  /** 32 bytes. */
+  commit: Uint8Array;
+  carried: string[];
+}
+
 export interface Commit {
   formatVersion: number;
   run: string;
@@ -98,6 +106,8 @@ export interface Commit {
   schemaDigest: string;
   engine: string;
   config: string;
+  origin: Origin | null;
+  since: string | null;
 }
 
 export interface DeadLetter {

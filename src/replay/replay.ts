@@ -1,4 +1,3 @@
-import type { CommitEntry } from '../checkpoint/commit-history.ts';
 import { ZERO_DIGEST } from '../checkpoint/digest.ts';
 import { samplesOf } from '../checkpoint/journal.ts';
 import { readJournal } from '../checkpoint/read-journal.ts';
@@ -10,9 +9,8 @@ import type { Commit, StepJournal } from '../codec/records.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Log } from '../log/log.ts';
 import { type BatchIdentity, type Rebuilt, rebuildBatches } from '../operators/rebuild-batches.ts';
-import { checkPipeline } from '../trainer/check-pipeline.ts';
-import { definePipeline, type Pipeline } from '../trainer/pipeline.ts';
 import type { StepReport } from '../trainer/report.ts';
+import { storedPipeline } from '../trainer/stored-pipeline.ts';
 import {
   type Difference,
   deviations,
@@ -77,7 +75,7 @@ export async function replay(settings: ReplaySettings): Promise<ReplayResult> {
   const first = commits[0];
   if (first === undefined) return { identicalThrough: to, diverged: null, steps: 0, commits: 0, maxDeviation: max };
 
-  const pipeline = pipelineOf(first);
+  const pipeline = storedPipeline(first.commit);
   const journal = readJournal(log, runTopics(run).journal, lineage, { index: newest, first: from + 1, last: to });
   const recorded = inOrder(journal, restored?.position.samples ?? 0);
   const { operators, model, seed } = pipeline;
@@ -103,7 +101,7 @@ export async function replay(settings: ReplaySettings): Promise<ReplayResult> {
   try {
     let agreed = from;
     for (const entry of commits) {
-      await retraining.use(pipelineOf(entry));
+      await retraining.use(storedPipeline(entry.commit));
       const keys = tolerance === null ? null : readKeys(log, runTopics(run).negatives, entry.commit);
       try {
         while (step < Math.min(entry.commit.step, to)) {
@@ -139,12 +137,6 @@ export async function replay(settings: ReplaySettings): Promise<ReplayResult> {
     await batches.return(undefined);
     retraining.dispose();
   }
-}
-
-/** The settings that the steps of a commit were trained with. An earlier version did not store what came later. */
-function pipelineOf({ commit }: CommitEntry): Pipeline {
-  const where = `commit ${commit.generation} of the run ${commit.run}`;
-  return checkPipeline(definePipeline(JSON.parse(commit.config)), where);
 }
 
 /** The stream's ordinals key the flips: each step goes on where the one before ended. */

@@ -25,7 +25,7 @@ export interface Input {
   committed(position: StreamPosition): void;
   /**
    * Where the read stands when `next` has found the topic's end: past all of it. Samples left over, too few for a batch,
-   * are given up. @throws RepulsorError TOPIC_MISSING when not one batch came of the whole topic (`position` is null)
+   * are given up. @throws RepulsorError TOPIC_MISSING when not one batch came of the whole topic
    */
   ended(position: StreamPosition | null): StreamPosition;
   close(): Promise<void>;
@@ -111,7 +111,7 @@ export function openInput(
       rejections = rejections.filter((rejection) => !isBefore(rejection, at));
     },
     ended(at) {
-      if (at === null) throw tooFew(pipeline, batches.stats);
+      if (at === null || at.samples === 0) throw tooFew(pipeline, batches.stats);
       const { bounds } = at;
       if (bounds === null) return at;
       const next = bounds.map(({ topic, partition, end }) => ({ topic, partition, offset: end }));

@@ -1,14 +1,17 @@
 import { type Committer, openCommitter } from '../checkpoint/commit.ts';
+import { openLineage } from '../checkpoint/commit-history.ts';
 import { differingSettings } from '../checkpoint/config-difference.ts';
 import { ZERO_DIGEST } from '../checkpoint/digest.ts';
 import type { OnEffect } from '../checkpoint/effects.ts';
 import { FREE_SETTINGS, recover } from '../checkpoint/recover.ts';
+import { type RestoredState, restore } from '../checkpoint/restore.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
 import type { Commit } from '../codec/records.ts';
 import type { Engine, HostTensor, Program } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { StreamPosition } from '../operators/position.ts';
+import { type Beginning, checkBeginning, firstCommit } from './beginning.ts';
 import { Commits } from './commits.ts';
 import { engineIdentity } from './engine-identity.ts';
 import { type Input, openInput } from './input.ts';
@@ -57,6 +60,8 @@ export interface TrainSettings {
   readonly observer: TrainObserver;
   /** Aborted: the training ends after the step under way, with a commit. */
   readonly signal: AbortSignal;
+  /** How the run begins, where it has no commit yet; a run that has must have begun so. */
+  readonly beginning?: Beginning;
   /** Go back to the newest whole commit where the last one is damaged. */
   readonly fallback?: boolean;
   /** For crash tests. */
@@ -105,18 +110,20 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     await committer.close();
   }
 
-  async function trainOn(committer: Committer, { fallback = false }: TrainSettings): Promise<TrainResult> {
+  async function trainOn(committer: Committer, { fallback = false, beginning }: TrainSettings): Promise<TrainResult> {
     const freeSettings = [...FREE_SETTINGS, ...TUNABLE_SETTINGS];
     const recovered = await recover({ committer, inputs: log, fallback, freeSettings, complete });
     for (const { generation, error } of recovered?.skipped ?? [])
       observer.onWarning?.(`commit ${generation} is not whole and is given up: ${error.message}`);
     if (recovered !== null) tellChanges(recovered.commit, committer.settings.config, observer);
-    const { state, queue } = stateToTrain(pipeline, recovered);
+    if (recovered !== null && beginning) checkBeginning(recovered.commit, beginning);
+    const start = recovered ?? (beginning ? await begin(committer, beginning) : null);
+    const { state, queue } = stateToTrain(pipeline, start);
     const program = await compileStep(engine, pipeline, state);
-    const input = openInput(log, pipeline, recovered?.position ?? null, observer);
+    const input = openInput(log, pipeline, start?.position ?? null, observer);
     try {
-      observer.onStart?.(recovered?.commit ?? null);
-      const uncommitted = new Uncommitted(recovered?.journalDigest ?? ZERO_DIGEST, queue);
+      observer.onStart?.(start?.commit ?? null);
+      const uncommitted = new Uncommitted(start?.journalDigest ?? ZERO_DIGEST, queue);
       const commits = new Commits({
         committer,
         program,
@@ -125,12 +132,12 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         uncommitted,
         input,
         settings: pipeline.commit,
-        step: recovered?.commit.step ?? 0,
+        step: start?.commit.step ?? 0,
         onCommit: (report) => observer.onCommit?.(report),
         onFailure: (error) => observer.onCommitFailure?.(error),
       });
       try {
-        const from = { step: recovered?.commit.step ?? 0, position: recovered?.position ?? null };
+        const from = { step: start?.commit.step ?? 0, position: start?.position ?? null };
         return await steps(program, input, commits, uncommitted, from);
       } finally {
         await commits.settle();
@@ -139,6 +146,11 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       await input.close();
       program.dispose();
     }
+  }
+
+  async function begin(committer: Committer, how: Beginning): Promise<RestoredState | null> {
+    await committer.commit(await firstCommit(log, pipeline, how));
+    return restore({ log, store, run, lineage: openLineage(log, committer.topics.commits) }, 0);
   }
 
   async function steps(

@@ -64,6 +64,8 @@ export const arbitraryRecords: { [K in RecordKind]: fc.Arbitrary<Records[K]> } =
     schemaDigest: text,
     engine: text,
     config: text,
+    origin: fc.option(fc.record({ run: text, step: long, commit: sha256, carried: some(text) })),
+    since: fc.option(text),
   }),
   'dead-letter': fc.record({
     topic: text,

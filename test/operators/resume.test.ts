@@ -37,6 +37,8 @@ function stored(position: StreamPosition): StreamPosition {
     schemaDigest: '',
     engine: '',
     config: '',
+    origin: null,
+    since: null,
   };
   return decode('commit', encode('commit', commit)).position;
 }

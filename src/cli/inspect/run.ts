@@ -35,6 +35,8 @@ export async function viewRun({ folder: run, log, newest, store }: CommittedRun,
     journalDigest: hex(commit.journalDigest),
     engine: commit.engine,
     seed: commit.seed,
+    origin: commit.origin && { ...commit.origin, commit: hex(commit.origin.commit) },
+    since: commit.since,
     config: JSON.parse(commit.config) as object,
   };
   const { config: settings, ...rest } = found;

@@ -1,0 +1,148 @@
+import type { CommitRequest } from '../checkpoint/commit.ts';
+import { keptCommits } from '../checkpoint/kept-commits.ts';
+import { type RestoredState, readState } from '../checkpoint/restore.ts';
+import { runTopics } from '../checkpoint/run-id.ts';
+import type { BlobStore } from '../checkpoint/store.ts';
+import type { Commit, Negatives } from '../codec/records.ts';
+import type { HostTensors } from '../engine/engine.ts';
+import { RepulsorError } from '../errors.ts';
+import type { Log } from '../log/log.ts';
+import { appendRows, negativesOf, type QueueHistory, queueDigest } from '../memory-bank/changelog.ts';
+import { beginPosition } from '../operators/begin-position.ts';
+import { type Since, spellSince } from '../operators/since.ts';
+import type { Pipeline } from './pipeline.ts';
+import { stateToTrain } from './run-step.ts';
+import { blobEntries, fromBlobs, toBlobs } from './state-blobs.ts';
+import { storedPipeline } from './stored-pipeline.ts';
+import { hasSlowCopy, trainLayout } from './train-state.ts';
+
+/** How a new run begins, where not by its seed at the place that `source.from` names. */
+export interface Beginning {
+  /** The run whose state it begins with. */
+  readonly from: Origin | null;
+  /** Where in its topic it begins. */
+  readonly since: Since | null;
+}
+
+export interface Origin {
+  /** Its id; null when its folder is not there any more, which only matters to a run that has not begun. */
+  readonly run: string | null;
+  /** Exactly; null is its newest commit. */
+  readonly step: number | null;
+  /** Reads the run; the caller of `train` closes its log. @throws RepulsorError */
+  open(): Promise<{ readonly log: Log; readonly store: BlobStore; readonly run: string }>;
+}
+
+/**
+ * A run that began already cannot begin otherwise: to begin it as it did begin is to go on.
+ * @throws RepulsorError STATE_MISMATCH
+ */
+export function checkBeginning({ run, step, origin, since }: Commit, asked: Beginning): void {
+  const found: string[] = [];
+  const { from } = asked;
+  const began = origin === null ? 'by its seed' : `from ${origin.run}@${origin.step}`;
+  const sameRun = from === null || from.run === null || origin?.run === from.run;
+  const sameStep = from === null || from.step === null || origin?.step === from.step;
+  if (from !== null && (origin === null || !sameRun || !sameStep)) found.push(`it began ${began}`);
+  if (asked.since !== null && since !== spellSince(asked.since))
+    found.push(`its input began ${since === null ? 'where its settings said' : `at ${since}`}`);
+  if (found.length === 0) return;
+  throw new RepulsorError('STATE_MISMATCH', `the run ${run} is at step ${step} already: ${found.join(', and ')}`, {
+    hint: 'leave --from and --since out to go on with it, or begin a new run with --run',
+  });
+}
+
+/**
+ * The commit of step 0 that such a run begins with: the origin's weights, averaged weights, slow copy and, where it
+ * fits, queue. The optimizer begins anew: its moments are corrected by the number of steps since they were zero. With this
+ * commit the run needs its origin no more, to be resumed or replayed.
+ * @throws RepulsorError STATE_MISMATCH when the origin's model is another, STATE_MISSING when its weights are not kept
+ */
+export async function firstCommit(log: Log, pipeline: Pipeline, { from, since }: Beginning): Promise<CommitRequest> {
+  const { source } = pipeline;
+  const position = await beginPosition(log, source.topic, { ...source, since });
+  const origin = from === null ? null : await readOrigin(from);
+  const { state, negatives, queue, carried } = origin === null ? bySeed(pipeline) : carriedOver(pipeline, origin);
+  const { capacity = 0, dim = 0, count = 0 } = queue ?? {};
+  return {
+    step: 0,
+    state: toBlobs(
+      Object.fromEntries(blobEntries(Object.keys(state)).map((name) => [name, state[name]!])),
+      trainLayout(pipeline),
+    ),
+    position,
+    journal: [],
+    negatives,
+    queue: queue && { capacity, dim, count, digest: queueDigest(queue) },
+    began: {
+      origin: origin && { run: origin.commit.run, step: origin.commit.step, commit: origin.digest, carried },
+      since: since && spellSince(since),
+    },
+  };
+}
+
+interface Begun {
+  readonly state: HostTensors;
+  readonly queue: QueueHistory | null;
+  /** The rows of the queue. */
+  readonly negatives: readonly Negatives[];
+  readonly carried: string[];
+}
+
+function bySeed(pipeline: Pipeline): Begun {
+  return { ...stateToTrain(pipeline, null), negatives: [], carried: [] };
+}
+
+function carriedOver(pipeline: Pipeline, origin: RestoredState): Begun {
+  const { state: initial, queue } = stateToTrain(pipeline, null);
+  const { params, ema, slow } = fromBlobs(origin.state, trainLayout(pipeline));
+  const state: HostTensors = { ...initial, params: params!, ema: ema! };
+  const carried = ['params', 'ema'];
+  if (hasSlowCopy(pipeline)) {
+    // Without one of the origin's the copy begins where the weights are, as it does at a run's beginning.
+    state['slow'] = slow ?? { ...params!, data: params!.data.slice() };
+    if (slow !== undefined) carried.push('slow');
+  }
+  const negatives = queue !== null && queueFits(pipeline, origin) ? rowsOf(origin.queue!, origin.commit.step) : [];
+  for (const rows of negatives) appendRows(queue!, rows);
+  if (negatives.length > 0) carried.push('queue');
+  return { state, queue, negatives, carried };
+}
+
+/** Rows mean something to a loss only where they were made as its own are. */
+function queueFits({ losses }: Pipeline, { commit, queue }: RestoredState): boolean {
+  const now = losses.repulsion;
+  const old = storedPipeline(commit).losses.repulsion;
+  if (queue === null || now === null || old === null) return false;
+  const making = ({ block, projection, keyMomentum }: typeof now) =>
+    JSON.stringify([block, projection, keyMomentum === null]);
+  return making(now) === making(old);
+}
+
+/** The queue's valid rows, oldest first, their steps counted back from the beginning of the run to come. */
+function rowsOf({ capacity, dim, count, rows, labels, steps }: QueueHistory, originStep: number): Negatives[] {
+  const found: Negatives[] = [];
+  const valid = Math.min(count, capacity);
+  for (let i = count - valid; i < count; ) {
+    const step = steps[i % capacity]!;
+    let end = i;
+    // Up to where the ring wraps: there a step's rows lie in two pieces.
+    while (end < count && steps[end % capacity] === step && (end === i || end % capacity !== 0)) end++;
+    const [first, last] = [i % capacity, (i % capacity) + (end - i)];
+    found.push(negativesOf(step - originStep, rows.slice(first * dim, last * dim), labels.subarray(first, last)));
+    i = end;
+  }
+  return found;
+}
+
+async function readOrigin({ step, open }: Origin): Promise<RestoredState> {
+  const from = await open();
+  if (step === null) return readState(from);
+  const kept = await keptCommits(from.log, runTopics(from.run).commits, from.store);
+  const found = kept.find((commit) => commit.step === step);
+  if (found !== undefined) return readState(from, { generation: found.generation });
+  const steps = kept.map((commit) => commit.step);
+  throw new RepulsorError('STATE_MISSING', `the run ${from.run} keeps no weights of a commit of step ${step}`, {
+    hint: `it keeps those of step${steps.length === 1 ? '' : 's'} ${steps.reverse().join(', ') || '(none)'}; without @STEP the newest are taken`,
+  });
+}
