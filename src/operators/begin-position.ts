@@ -1,7 +1,8 @@
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import type { StreamPosition } from './position.ts';
+import { byTopic, type StreamPosition } from './position.ts';
 import { type Since, spellSince } from './since.ts';
+import { nothingToRead, type PlaceRange, sourceRanges } from './source-ranges.ts';
 
 /**
  * The position before the first record of a run, said outright: what a run that begins with a commit starts from. Bounded
@@ -10,38 +11,36 @@ import { type Since, spellSince } from './since.ts';
  */
 export async function beginPosition(
   log: Log,
-  topic: string,
+  topics: readonly string[],
   {
     follow,
     from,
     since,
   }: { readonly follow: boolean; readonly from: 'earliest' | 'latest'; readonly since: Since | null },
 ): Promise<StreamPosition> {
-  const partitions = (await log.partitions(topic)).toSorted((a, b) => a - b);
-  const bounds = await Promise.all(
-    partitions.map(async (partition) => {
-      const { earliest, end } = await log.offsets(topic, partition);
-      if (since === null) return { topic, partition, begin: follow && from === 'latest' ? end : earliest, end };
-      if ('time' in since) return { topic, partition, begin: await log.offsetAt(topic, partition, since.time), end };
-      if (since.offset < earliest || since.offset > end)
-        throw notThere(`${topic}/${partition}`, since.offset, earliest, end);
-      return { topic, partition, begin: since.offset, end };
-    }),
-  );
-  if (!follow && bounds.every(({ begin, end }) => begin >= end)) throw nothingSince(topic, since);
-  const next = bounds.map(({ begin, end: _end, ...place }) => ({ ...place, offset: begin }));
-  return { epoch: 0, samples: 0, windows: 0, next, turn: 0, bounds: follow ? null : bounds, window: null };
+  const ranges = await sourceRanges(log, topics);
+  const beginOf = async ({ topic, partition, earliest, end }: PlaceRange): Promise<number> => {
+    if (since === null) return follow && from === 'latest' ? end : earliest;
+    return 'time' in since ? log.offsetAt(topic, partition, since.time) : since.offset;
+  };
+  const begins = await Promise.all(ranges.map(beginOf));
+  for (const [i, range] of ranges.entries())
+    if (begins[i]! < range.earliest || begins[i]! > range.end) throw notThere(range, begins[i]!);
+  const bounds = ranges.map(({ topic, partition, end }, i) => ({ topic, partition, begin: begins[i]!, end }));
+  if (!follow)
+    for (const [topic, places] of byTopic(bounds))
+      if (places.every(({ begin, end }) => begin >= end)) throw nothingToRead(topic, nothingSince(since));
+  const next = bounds.map(({ topic, partition, begin }) => ({ topic, partition, offset: begin }));
+  return { epoch: 0, samples: 0, windows: 0, next, turn: 0, seen: [], bounds: follow ? null : bounds, window: null };
 }
 
-function notThere(where: string, offset: number, earliest: number, end: number): RepulsorError {
+function notThere({ topic, partition, earliest, end }: PlaceRange, offset: number): RepulsorError {
+  const where = `${topic}/${partition}`;
   return new RepulsorError('USAGE', `${where} has offsets ${earliest} to ${end}; ${offset} is not there`, {
     hint: 'begin at one that every partition has, or at a time (--since 2026-11-01T00:00Z)',
   });
 }
 
-function nothingSince(topic: string, since: Since | null): RepulsorError {
-  const what = since === null ? 'is empty' : `holds nothing since ${spellSince(since)}`;
-  return new RepulsorError('TOPIC_MISSING', `the topic ${topic} ${what}, so no epoch of it can be read`, {
-    hint: 'begin earlier, write images into it first (repulsor ingest), or follow it (source.follow)',
-  });
+function nothingSince(since: Since | null): string {
+  return since === null ? 'is empty' : `holds nothing since ${spellSince(since)}`;
 }

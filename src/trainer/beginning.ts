@@ -10,7 +10,7 @@ import type { Log } from '../log/log.ts';
 import { appendRows, negativesOf, type QueueHistory, queueDigest } from '../memory-bank/changelog.ts';
 import { beginPosition } from '../operators/begin-position.ts';
 import { type Since, spellSince } from '../operators/since.ts';
-import type { Pipeline } from './pipeline.ts';
+import { type Pipeline, topicsOf } from './pipeline.ts';
 import { stateToTrain } from './run-step.ts';
 import { blobEntries, fromBlobs, toBlobs } from './state-blobs.ts';
 import { storedPipeline } from './stored-pipeline.ts';
@@ -60,7 +60,7 @@ export function checkBeginning({ run, step, origin, since }: Commit, asked: Begi
  */
 export async function firstCommit(log: Log, pipeline: Pipeline, { from, since }: Beginning): Promise<CommitRequest> {
   const { source } = pipeline;
-  const position = await beginPosition(log, source.topic, { ...source, since });
+  const position = await beginPosition(log, topicsOf(source), { ...source, since });
   const origin = from === null ? null : await readOrigin(from);
   const { state, negatives, queue, carried } = origin === null ? bySeed(pipeline) : carriedOver(pipeline, origin);
   const { capacity = 0, dim = 0, count = 0 } = queue ?? {};

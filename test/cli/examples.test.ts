@@ -41,7 +41,7 @@ const few = ['--set', 'sampling.steps=1', '--set', 'sampling.perLabel=1', '--met
 test('each command shows how it is used', () => {
   const counts = [...shown].map(([command, examples]) => [command, examples.length]);
   expect(counts).toEqual([
-    ['train', 2],
+    ['train', 3],
     ['replay', 2],
     ['sample', 3],
     ['inspect', 6],
@@ -65,6 +65,14 @@ test('train', async () => {
     engine: 'native',
     grid: 'runs/try/samples-50.png',
   });
+}, 240_000);
+
+test('train --from', async () => {
+  const end = await example('train', 2, ...few);
+  expect(end.stderr).toMatch(
+    /^run digits-\w+ in runs\/tuned: begins with params, ema, slow, queue of digits-\w+@50; /m,
+  );
+  expect(end.stdout).toMatch(/^20 steps done, all committed/);
 }, 240_000);
 
 test('replay', async () => {
