@@ -253,11 +253,33 @@ const STREAM: readonly Panel[] = [
   {
     title: 'Retention headroom',
     description:
-      'Records between the oldest that the topic still has and the oldest that the last commit needs. Falling towards 0: ' +
-      'retention will soon take what a restart needs; lengthen it.',
-    unit: 'short',
+      "Part of the topic's tighter limit that is left before the oldest record that is needed for a restart, a replay or the history. " +
+      'Falling towards 0: retention will soon take it; lengthen it. 100% without a limit.',
+    unit: 'percentunit',
     min: 0,
-    queries: [['{{run}} {{topic}}/{{partition}}', 'repulsor_retention_headroom_records{@}']],
+    queries: [['{{run}} {{topic}} {{need}}', 'min by (run, topic, need) (repulsor_retention_headroom_ratio{@})']],
+  },
+  {
+    title: 'Retention headroom in records',
+    description: 'Between the earliest that the topic still has and the oldest that is needed. Below 0 they are gone.',
+    unit: 'short',
+    queries: [['{{run}} {{topic}} {{need}}', 'min by (run, topic, need) (repulsor_retention_headroom_records{@})']],
+  },
+  {
+    title: 'Retention headroom in time',
+    none: 'No limit by age',
+    description: 'About how long it is until the oldest record that is needed may be removed by its age.',
+    unit: 's',
+    min: 0,
+    queries: [['{{run}} {{topic}} {{need}}', 'min by (run, topic, need) (repulsor_retention_headroom_seconds{@})']],
+  },
+  {
+    title: 'Retention headroom in bytes',
+    none: 'No limit by size',
+    description: 'About how much may be written until the oldest record that is needed may be removed for size.',
+    unit: 'bytes',
+    min: 0,
+    queries: [['{{run}} {{topic}} {{need}}', 'min by (run, topic, need) (repulsor_retention_headroom_bytes{@})']],
   },
   {
     title: 'Records by outcome',

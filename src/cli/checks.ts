@@ -3,11 +3,13 @@ import { cpus, freemem, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
+import { runTopics } from '../checkpoint/run-id.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { Engine, EngineName } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { openLog } from '../log/open-log.ts';
 import { normals } from '../random/philox.ts';
+import { unfitSettings } from '../trainer/retention-words.ts';
 
 /** One thing that has to work. */
 export interface Check {
@@ -25,6 +27,7 @@ export async function runChecks(options: { engine: EngineName | 'auto'; log?: st
     { name: 'cores', ok: true, detail: `${cpus().length} (${cpus()[0]?.model.trim() ?? 'unknown'})` },
     await tried('engine', () => engineCheck(options.engine)),
     await tried('log', () => logCheck(options.log)),
+    ...(options.log === undefined ? [] : [await tried('runs', () => runsCheck(options.log!))]),
   ];
 }
 
@@ -75,6 +78,32 @@ async function gigaflops(engine: Engine): Promise<number> {
   }
   program.dispose();
   return (2 * n ** 3) / best / 1e6;
+}
+
+/** Whether the topics of every run in the log are kept as recovery needs them. */
+async function runsCheck(url: string): Promise<string> {
+  const log = await openLog(url, { create: false });
+  try {
+    const there = await log.topics();
+    const runs = there
+      .filter((topic) => topic.endsWith('.commits'))
+      .map((topic) => topic.slice(0, -'.commits'.length))
+      .filter((run) => there.includes(`${run}.journal`) && there.includes(`${run}.negatives`));
+    const unfit: string[] = [];
+    for (const run of runs)
+      for (const topic of Object.values(runTopics(run)).filter((name) => there.includes(name)))
+        unfit.push(...unfitSettings(topic, 'own', await log.keeping(topic)));
+    if (unfit.length === 0) return `${runs.length} in this log, their topics kept for good`;
+    throw new RepulsorError(
+      'LOG_FAILED',
+      `topics of runs would lose records that recovery needs: ${unfit.join('; ')}`,
+      {
+        hint: "change these settings with your broker's tools (kafka-configs --alter)",
+      },
+    );
+  } finally {
+    await log.close();
+  }
 }
 
 async function logCheck(url: string | undefined): Promise<string> {

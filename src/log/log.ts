@@ -33,6 +33,18 @@ export interface TopicSettings {
   readonly retentionMs?: number | null;
 }
 
+/** How long a log keeps the records of a topic. Null: without that limit. */
+export interface TopicKeeping {
+  /** Milliseconds after its timestamp that a record may be removed. */
+  readonly retentionMs: number | null;
+  /** Bytes of a partition past which its oldest records may be removed. */
+  readonly retentionBytes: number | null;
+  /** Older records of a key may be removed. */
+  readonly compacted: boolean;
+  /** Bytes of the largest record that it takes. */
+  readonly maxRecordBytes: number | null;
+}
+
 /** `earliest`: the first offset still there. `end`: one past the last *committed* record (the last stable offset). */
 export interface OffsetRange {
   readonly earliest: number;
@@ -93,6 +105,10 @@ export interface Log {
    * file topics made by version 0.1. @throws RepulsorError TOPIC_MISSING
    */
   topicId(topic: string): Promise<string | null>;
+  /** @throws RepulsorError TOPIC_MISSING, LOG_FAILED when the user may not ask */
+  keeping(topic: string): Promise<TopicKeeping>;
+  /** Bytes stored of a partition, where a topic can have a limit of bytes and the user may ask; else null. */
+  storedBytes(topic: string, partition: number): Promise<number | null>;
   /** @throws RepulsorError TOPIC_MISSING */
   offsets(topic: string, partition: number): Promise<OffsetRange>;
   /**

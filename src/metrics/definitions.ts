@@ -82,8 +82,23 @@ export const DEFINITIONS = {
   ]),
   retentionHeadroom: gauge(
     'repulsor_retention_headroom_records',
-    'Records between the oldest one still there and the oldest that the last commit still needs; retention must not reach 0.',
-    ['topic', 'partition'],
+    'Offsets between the earliest still there and the oldest that is needed for a resume, a replay or the history; below 0 they are gone.',
+    ['topic', 'partition', 'need'],
+  ),
+  retentionSeconds: gauge(
+    'repulsor_retention_headroom_seconds',
+    'Until the oldest needed record may be removed by its age, about; only where the topic has such a limit.',
+    ['topic', 'partition', 'need'],
+  ),
+  retentionBytes: gauge(
+    'repulsor_retention_headroom_bytes',
+    'Bytes that may be written until the oldest needed record may be removed for size, about; only where the topic has such a limit.',
+    ['topic', 'partition', 'need'],
+  ),
+  retentionRatio: gauge(
+    'repulsor_retention_headroom_ratio',
+    "Part of the topic's tighter limit that is left before the oldest needed record; 1 without limits, 0 when it is gone.",
+    ['topic', 'partition', 'need'],
   ),
   lagSeconds: gauge(
     'repulsor_lag_seconds',

@@ -9,6 +9,18 @@ import { defineMetrics } from './definitions.ts';
 export const RECORD_OUTCOMES = ['decoded', 'skipped', 'dead_letter'] as const;
 export type RecordOutcome = (typeof RECORD_OUTCOMES)[number];
 
+/** How far retention is from the oldest record of a partition that is needed. Null: the topic has no such limit. */
+export interface RetentionHeadroom {
+  readonly topic: string;
+  readonly partition: number;
+  readonly need: string;
+  readonly records: number;
+  readonly seconds: number | null;
+  readonly bytes: number | null;
+  /** Part of the tighter limit that is left, 0 to 1. */
+  readonly share: number;
+}
+
 /** Most series of one metric: partitions of a wide topic, loss terms, reasons. */
 const SERIES_LIMIT = { partitions: 1024, terms: 32, reasons: 32 } as const;
 
@@ -34,7 +46,7 @@ export interface Metrics {
   onDeadLetter(reason: string): void;
   /** `seconds`: null where it is not known. */
   onLag(topic: string, partition: number, records: number, seconds: number | null): void;
-  onHeadroom(topic: string, partition: number, records: number): void;
+  onHeadroom(headroom: RetentionHeadroom): void;
 }
 
 export interface MetricsOptions {
@@ -120,9 +132,18 @@ export function createMetrics({ run, engine, now = () => performance.now() / 100
       const known = /^[a-z][a-z0-9_-]{0,63}$/.test(reason) && reasons.admits(reason);
       metrics.deadLetters.inc({ run, reason: known ? reason : 'other' });
     },
-    onHeadroom(topic, partition, records) {
+    onHeadroom({ topic, partition, need, records, seconds, bytes, share }) {
       if (!partitions.admits(`${partition} ${topic}`)) return metrics.refused.inc(labels);
-      metrics.retentionHeadroom.set({ run, topic, partition: String(partition) }, records);
+      const where = { run, topic, partition: String(partition), need };
+      metrics.retentionHeadroom.set(where, records);
+      metrics.retentionRatio.set(where, share);
+      // A limit that was lifted leaves no series behind.
+      for (const [metric, value] of [
+        [metrics.retentionSeconds, seconds],
+        [metrics.retentionBytes, bytes],
+      ] as const)
+        if (value === null) metric.remove(where);
+        else metric.set(where, value);
     },
     onLag(topic, partition, records, seconds) {
       if (!partitions.admits(`${partition} ${topic}`)) return metrics.refused.inc(labels);

@@ -1,4 +1,3 @@
-import { neededOffsets } from '../checkpoint/needed-offsets.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Batch } from '../operators/batch.ts';
@@ -43,7 +42,6 @@ export function openInput(
   let rejections: Rejection[] = [];
   let before = { used: 0, tombstone: 0, rejected: 0 };
   let standing = position;
-  let kept = position;
   /** Latest event time of a partition's samples in the last batch that had any of it. */
   const eventTimes = new Map<string, number>();
   let closed = false;
@@ -78,15 +76,13 @@ export function openInput(
   };
   const tellLag = async () => {
     for (const { topic, partition, offset } of standing?.next ?? []) {
-      const { earliest, end } = await log.offsets(topic, partition);
+      const { end } = await log.offsets(topic, partition);
       const behind = Math.max(0, end - offset);
       const eventTime = eventTimes.get(`${topic}/${partition}`);
       // Event times are the writers': a clock ahead of ours must not make a lag negative.
       const age = eventTime === undefined ? null : Math.max(0, Date.now() - eventTime) / 1000;
       const seconds = behind === 0 ? 0 : age;
       observer.onLag?.(topic, partition, behind, seconds);
-      const needed = kept === null ? undefined : stillNeeded(kept, topic, partition);
-      if (needed !== undefined) observer.onHeadroom?.(topic, partition, needed - earliest);
     }
   };
   const timer = setInterval(() => {
@@ -107,7 +103,6 @@ export function openInput(
     },
     rejectionsBefore: (at) => rejections.filter((rejection) => isBefore(rejection, at)),
     committed: (at) => {
-      kept = at;
       rejections = rejections.filter((rejection) => !isBefore(rejection, at));
     },
     ended(at) {
@@ -124,13 +119,6 @@ export function openInput(
       await batches.close();
     },
   };
-}
-
-/** The oldest offset that a run resumed at `position` may read: a topic read in epochs is read again from its begin. */
-function stillNeeded(position: StreamPosition, topic: string, partition: number): number | undefined {
-  const bounds = position.bounds?.find((entry) => entry.topic === topic && entry.partition === partition);
-  if (bounds !== undefined) return bounds.begin;
-  return neededOffsets(position).find((entry) => entry.topic === topic && entry.partition === partition)?.offset;
 }
 
 /** By partition the latest event time in the batch: the samples of a window come in any order. */

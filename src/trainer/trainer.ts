@@ -14,9 +14,11 @@ import type { StreamPosition } from '../operators/position.ts';
 import { type Beginning, checkBeginning, firstCommit } from './beginning.ts';
 import { Commits } from './commits.ts';
 import { engineIdentity } from './engine-identity.ts';
+import type { Headroom } from './headroom.ts';
 import { type Input, openInput } from './input.ts';
-import { definePipeline, type Pipeline, type PipelineInput } from './pipeline.ts';
+import { definePipeline, type Pipeline, type PipelineInput, topicsOf } from './pipeline.ts';
 import type { CommitReport, StepReport } from './report.ts';
+import { guardRetention } from './retention-guard.ts';
 import { compileStep, runStep, stateToTrain } from './run-step.ts';
 import { blobEntries } from './state-blobs.ts';
 import { stepReport } from './step-report.ts';
@@ -45,7 +47,8 @@ export interface TrainObserver {
   onRecords?(outcome: 'decoded' | 'skipped' | 'dead_letter', count: number): void;
   onDeadLetter?(reason: string): void;
   onLag?(topic: string, partition: number, records: number, seconds: number | null): void;
-  onHeadroom?(topic: string, partition: number, records: number): void;
+  /** How far retention is from a record that the run still needs. */
+  onHeadroom?(headroom: Headroom): void;
   onWarning?(message: string): void;
 }
 
@@ -121,6 +124,14 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     const { state, queue } = stateToTrain(pipeline, start);
     const program = await compileStep(engine, pipeline, state);
     const input = openInput(log, pipeline, start?.position ?? null, observer);
+    const guard = await guardRetention({
+      log,
+      inputs: topicsOf(pipeline.source),
+      committer,
+      keep: pipeline.commit.keep,
+      onHeadroom: (headroom) => observer.onHeadroom?.(headroom),
+      onWarning: (message) => observer.onWarning?.(message),
+    });
     try {
       observer.onStart?.(start?.commit ?? null);
       const uncommitted = new Uncommitted(start?.journalDigest ?? ZERO_DIGEST, queue);
@@ -133,7 +144,10 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         input,
         settings: pipeline.commit,
         step: start?.commit.step ?? 0,
-        onCommit: (report) => observer.onCommit?.(report),
+        onCommit: (report) => {
+          guard.committed();
+          observer.onCommit?.(report);
+        },
         onFailure: (error) => observer.onCommitFailure?.(error),
       });
       try {
@@ -143,6 +157,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         await commits.settle();
       }
     } finally {
+      guard.close();
       await input.close();
       program.dispose();
     }

@@ -34,6 +34,10 @@ const broker = await brokerForTests({
   ...(secure ? { extraListener: { port: securePort, protocol: 'SASL_SSL' } } : {}),
   formatArguments: ['--add-scram', 'SCRAM-SHA-256=[name=anna,password=anna-secret]'],
   settings: {
+    // What a topic gets that says nothing of its own: the worst for us.
+    'log.cleanup.policy': 'compact,delete',
+    'log.retention.ms': '3600000',
+    'log.retention.bytes': '9999999',
     'listener.name.extra.ssl.keystore.type': 'PKCS12',
     'listener.name.extra.ssl.keystore.location': keystore,
     'listener.name.extra.ssl.keystore.password': 'store-secret',
@@ -93,6 +97,14 @@ describe.skipIf(broker === null)('a Kafka log', () => {
     const log = await open();
     const admin = kafkajs().admin();
     await admin.connect();
+    // Each said, whatever the broker's own settings are: here it compacts, and keeps little.
+    const kept = {
+      'retention.ms': '',
+      'retention.bytes': '-1',
+      'cleanup.policy': 'delete',
+      'max.message.bytes': '8388608',
+      'message.timestamp.type': 'CreateTime',
+    };
     for (const [retentionMs, shown] of [
       [null, '-1'],
       [90_000, '90000'],
@@ -101,12 +113,12 @@ describe.skipIf(broker === null)('a Kafka log', () => {
       await log.createTopic(topic, { retentionMs });
       const { resources } = await admin.describeConfigs({
         includeSynonyms: false,
-        resources: [{ type: 2, name: topic, configNames: ['retention.ms', 'message.timestamp.type'] }],
+        resources: [{ type: 2, name: topic, configNames: Object.keys(kept) }],
       });
       const settings = Object.fromEntries(
         resources[0]!.configEntries.map(({ configName, configValue }) => [configName, configValue]),
       );
-      expect(settings).toEqual({ 'retention.ms': shown, 'message.timestamp.type': 'CreateTime' });
+      expect(settings).toEqual({ ...kept, 'retention.ms': shown });
     }
     await expect(log.createTopic('no/topic')).rejects.toMatchObject({ code: 'LOG_FAILED' });
     await admin.disconnect();
@@ -168,6 +180,32 @@ describe.skipIf(broker === null)('a Kafka log', () => {
     },
   );
 
+  test('tells how a topic is kept, as it is now, and how many bytes of it are stored', async () => {
+    const log = await open();
+    const [ours, theirs] = [newName('topic'), newName('topic')];
+    await log.createTopic(ours, { partitions: 2 });
+    const forEver = { retentionMs: null, retentionBytes: null, compacted: false, maxRecordBytes: 8_388_608 };
+    expect(await log.keeping(ours)).toEqual(forEver);
+    const admin = kafkajs().admin();
+    await admin.connect();
+    await admin.createTopics({ topics: [{ topic: theirs }], waitForLeaders: true });
+    const brokers = { retentionMs: 3_600_000, retentionBytes: 9_999_999, compacted: true, maxRecordBytes: 1_048_588 };
+    expect(await log.keeping(theirs)).toEqual(brokers);
+    const configEntries = Object.entries({ 'cleanup.policy': 'compact' }).map(([name, value]) => ({ name, value }));
+    await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: theirs, configEntries }] });
+    // A topic that is only compacted removes nothing by age or size.
+    const compactedOnly = { ...brokers, retentionMs: null, retentionBytes: null };
+    await expect.poll(() => log.keeping(theirs)).toEqual(compactedOnly);
+    await expect(log.keeping(newName('missing'))).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
+    await log.append(ours, [{ partition: 1, value: new Uint8Array(50_000) }]);
+    expect(await log.storedBytes(ours, 0)).toBe(0);
+    const stored = (await log.storedBytes(ours, 1))!;
+    expect(stored).toBeGreaterThan(50_000);
+    expect(stored).toBeLessThan(51_000);
+    await admin.disconnect();
+    await log.close();
+  });
+
   test('puts a consumer group’s offsets into the transaction, for outside tools to see', async () => {
     const log = await open();
     const topic = newName('topic');
@@ -199,10 +237,11 @@ describe.skipIf(broker === null)('a Kafka log', () => {
     const log = await open();
     const topic = newName('topic');
     await log.createTopic(topic);
-    await expect(log.append(topic, [...values('small'), { value: new Uint8Array(2_000_000) }])).rejects.toMatchObject({
+    await expect(log.append(topic, [...values('small'), { value: new Uint8Array(9_000_000) }])).rejects.toMatchObject({
       code: 'BAD_RECORD',
-      message: expect.stringMatching(/record 1 .* takes 20000\d\d bytes; the topic takes 1048588/),
+      message: expect.stringMatching(/record 1 .* takes 90000\d\d bytes; the topic takes 8388608/),
     });
+    await log.append(topic, [{ value: new Uint8Array(8_000_000) }]);
     await expect(log.append(topic, [{ value: null, timestamp: Date.now() + 1e9 }])).rejects.toMatchObject({
       code: 'BAD_RECORD',
     });

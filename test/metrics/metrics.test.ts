@@ -30,7 +30,15 @@ describe('the metrics', () => {
     metrics.onRecords('decoded', 1);
     metrics.onDeadLetter('checksum');
     metrics.onLag('images', 0, 5, 2);
-    metrics.onHeadroom('images', 0, 12);
+    metrics.onHeadroom({
+      topic: 'images',
+      partition: 0,
+      need: 'resume',
+      records: 12,
+      seconds: 3600,
+      bytes: 1e6,
+      share: 0.5,
+    });
     const families = (await metrics.registry.getMetricsAsJSON()) as Family[];
     expect(families.map(({ name }) => name)).toEqual(Object.values(DEFINITIONS).map(({ name }) => name));
     for (const { name, help, values } of families) {

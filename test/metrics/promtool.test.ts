@@ -18,7 +18,15 @@ describe.skipIf(missing)('promtool', () => {
     metrics.onCommit(commitReport(1, 1));
     metrics.onDeadLetter('checksum');
     metrics.onLag('images', 0, 5, 2);
-    metrics.onHeadroom('images', 0, 12);
+    metrics.onHeadroom({
+      topic: 'images',
+      partition: 0,
+      need: 'resume',
+      records: 12,
+      seconds: 3600,
+      bytes: 1e6,
+      share: 0.5,
+    });
     const server = await startMetricsServer({ registry: metrics.registry, port: 0 });
     const body = await (await fetch(server.url)).text();
     await server.close();

@@ -20,7 +20,15 @@ async function train(port: number, committed: { step: number; samples: number; g
     metrics.onRecords('decoded', 1);
     metrics.onLag('images', 0, 100 - (step % 100), 3);
     metrics.onLag('images', 1, 7, 1);
-    metrics.onHeadroom('images', 0, 12);
+    metrics.onHeadroom({
+      topic: 'images',
+      partition: 0,
+      need: 'resume',
+      records: 12,
+      seconds: 3600,
+      bytes: 1e6,
+      share: 0.5,
+    });
     if (step % 20 === 0) metrics.onDeadLetter('checksum');
     if (step % COMMIT_EVERY === 0) metrics.onCommit(commitReport(step, ++generation));
   }, 100);

@@ -1,5 +1,14 @@
 import { RepulsorError } from '../../src/errors.ts';
-import type { Appended, FencedWriter, Log, LogRecord, NewRecord, OffsetRange, ReadOptions } from '../../src/log/log.ts';
+import type {
+  Appended,
+  FencedWriter,
+  Log,
+  LogRecord,
+  NewRecord,
+  OffsetRange,
+  ReadOptions,
+  TopicKeeping,
+} from '../../src/log/log.ts';
 
 /**
  * A Log in memory, for the properties that need thousands of short streams: a file log's fsyncs would take hours. It has
@@ -48,6 +57,19 @@ export class MemoryLog implements Log {
 
   async partitions(topic: string): Promise<number[]> {
     return [...this.#find(topic).keys()];
+  }
+
+  /** By topic; without limits where none is set. */
+  keepingOf: Record<string, TopicKeeping> = {};
+  sizes = new Map<string, number>();
+
+  async keeping(topic: string): Promise<TopicKeeping> {
+    const unlimited = { retentionMs: null, retentionBytes: null, compacted: false, maxRecordBytes: null };
+    return this.keepingOf[topic] ?? unlimited;
+  }
+
+  async storedBytes(topic: string, partition: number): Promise<number | null> {
+    return this.sizes.get(`${topic}/${partition}`) ?? null;
   }
 
   async offsets(topic: string, partition: number): Promise<OffsetRange> {

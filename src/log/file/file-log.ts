@@ -11,6 +11,7 @@ import type {
   NewRecord,
   OffsetRange,
   ReadOptions,
+  TopicKeeping,
   TopicSettings,
 } from '../log.ts';
 import { outsideError } from '../offset-errors.ts';
@@ -91,6 +92,15 @@ export class FileLog implements Log, CopyTarget {
   async topicId(topic: string): Promise<string | null> {
     const { id } = await asLogError(`looking up ${topic}`, () => loadTopic(this.#root, topic));
     return id ?? null;
+  }
+
+  async keeping(topic: string): Promise<TopicKeeping> {
+    const { retentionMs } = await asLogError(`looking up ${topic}`, () => loadTopic(this.#root, topic));
+    return { retentionMs, retentionBytes: null, compacted: false, maxRecordBytes: null };
+  }
+
+  async storedBytes(): Promise<null> {
+    return null;
   }
 
   offsets(topic: string, partition: number): Promise<OffsetRange> {

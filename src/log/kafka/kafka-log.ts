@@ -9,22 +9,24 @@ import type {
   NewRecord,
   OffsetRange,
   ReadOptions,
+  TopicKeeping,
   TopicSettings,
 } from '../log.ts';
 import type { KafkaAddress } from '../log-url.ts';
 import { outsideError } from '../offset-errors.ts';
 import { inTurns } from '../turns.ts';
 import { KafkaClient } from './kafka-client.ts';
-import { BrokerError, brokerCodeOf, CODE } from './kafka-errors.ts';
+import { asRepulsorError, BrokerError, brokerCodeOf, CODE } from './kafka-errors.ts';
 import { KafkaExactWriter } from './kafka-exact-writer.ts';
 import { KafkaProducer, TopicLimits } from './kafka-producer.ts';
 import { KafkaReader } from './kafka-reader.ts';
 import { type KafkaWriter, takeOverKafka } from './kafka-transaction.ts';
+import { newTopicOf } from './new-topic.ts';
 import { topicIdOf } from './topic-id.ts';
+import { storedBytesOf, topicKeepingOf } from './topic-keeping.ts';
 import { EARLIEST, END, listOffset } from './wire.ts';
 
 const CREATE_TIMEOUT_MS = 10_000;
-const BROKER_DEFAULT = -1;
 
 /** A Kafka cluster as a log. */
 export class KafkaLog implements Log, CopyTarget {
@@ -58,13 +60,8 @@ export class KafkaLog implements Log, CopyTarget {
 
   /** Resolves when every partition has a leader. */
   async createTopic(topic: string, settings: TopicSettings = {}): Promise<void> {
-    const { partitions = 1, retentionMs = null } = settings;
-    const configEntries = [
-      { name: 'retention.ms', value: String(retentionMs ?? -1) },
-      { name: 'message.timestamp.type', value: 'CreateTime' },
-    ];
-    const created = { topic, numPartitions: partitions, replicationFactor: BROKER_DEFAULT, configEntries };
     await this.#client.trying(`creating topic ${topic}`, async () => {
+      const created = newTopicOf(topic, settings, (await this.#client.nodes()).length);
       const broker = await this.#client.any();
       try {
         await broker.createTopics({ topics: [created], timeout: CREATE_TIMEOUT_MS });
@@ -91,6 +88,23 @@ export class KafkaLog implements Log, CopyTarget {
 
   topicId(topic: string): Promise<string | null> {
     return this.#client.trying(`looking up topic ${topic}`, async () => topicIdOf(await this.#client.any(), topic));
+  }
+
+  keeping(topic: string): Promise<TopicKeeping> {
+    return this.#client.trying(`describing topic ${topic}`, async () => {
+      await this.#client.topic(topic);
+      return topicKeepingOf(await this.#client.any(), topic);
+    });
+  }
+
+  async storedBytes(topic: string, partition: number): Promise<number | null> {
+    try {
+      return await storedBytesOf(await this.#client.leader(topic, partition), topic, partition);
+    } catch (error) {
+      if (brokerCodeOf(error) === null)
+        throw asRepulsorError(error, `sizing topic ${topic}`, this.#client.address.brokers);
+      return null; // asking needs a permission that reading does not
+    }
   }
 
   offsets(topic: string, partition: number): Promise<OffsetRange> {
