@@ -7,7 +7,10 @@ import { openCommitter } from '../../src/checkpoint/commit.ts';
 import type { OnEffect } from '../../src/checkpoint/effects.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
+import { runTopics } from '../../src/checkpoint/run-id.ts';
 import { RepulsorError } from '../../src/errors.ts';
+import { KafkaClient } from '../../src/log/kafka/kafka-client.ts';
+import { type KafkaAddress, parseLogUrl } from '../../src/log/log-url.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { brokerForTests } from '../log/kafka-broker.ts';
 import { newName } from '../log/logs-under-test.ts';
@@ -55,6 +58,49 @@ describe.runIf(there)('on a Kafka broker', () => {
     const last = await liveOnce(place, { commits: 1 });
     expect(last, last.stderr).toMatchObject({ code: 0, recovered: step, committed: [step + 3] });
     expect(await stateNow(place)).toBe(step + 3);
+  });
+
+  test('the open transaction of a killed trainer hides no commit, and ends with the take-over', {
+    timeout: 300_000,
+  }, async () => {
+    await liveOnce(place, { commits: 1 });
+    const { moments } = await liveOnce(place, { commits: 1 });
+    const step = await stateNow(place);
+    const log = await openLog(place.url);
+    const client = await KafkaClient.open(parseLogUrl(place.url) as KafkaAddress);
+    const topics = runTopics(place.run);
+    const touched = [topics.negatives, topics.journal, topics.deadLetters, topics.commits];
+    /** Records behind the last stable offset, open ones, as the broker counts them. */
+    const open = () =>
+      Promise.all(
+        touched.map(async (topic) => {
+          const partitions = [{ partition: 0, timestamp: '-1' }];
+          const { responses } = await (await client.leader(topic, 0)).listOffsets({
+            isolationLevel: 0, // read_uncommitted: the high watermark
+            topics: [{ topic, partitions }],
+          });
+          return Number(responses[0]!.partitions[0]!.offset) - (await log.offsets(topic, 0)).end;
+        }),
+      );
+    expect(await open()).toEqual([0, 0, 0, 0]);
+    const killed = await liveOnce(place, { commits: 1, moment: moments.indexOf('after commit-record') });
+    expect(killed).toMatchObject({ signal: 'SIGKILL', recovered: step });
+    // It is open, for a minute if nobody takes the run over: and the last commit is there to be read.
+    for (const records of await open()) expect(records).toBeGreaterThan(0);
+    expect(await stateNow(place)).toBe(step);
+    for (const records of await open()) expect(records).toBeGreaterThan(0);
+    const committer = await openCommitter(
+      settings(log, await openFolderStore(join(place.folder, 'blobs')), { run: place.run, group: place.run }),
+    );
+    // No waiting: what the broker says right behind the take-over.
+    expect(await open()).toEqual([0, 0, 0, 0]);
+    const recovered = await recover({ committer });
+    expect(recovered!.commit.step).toBe(step);
+    await trainAndCommit(SCENARIO, committer, progressFrom(SCENARIO, recovered), 3);
+    await committer.close();
+    expect(await stateNow(place)).toBe(step + 3);
+    await client.close();
+    await log.close();
   });
 
   test('a trainer that slept through a take-over is fenced when it wakes, wherever it slept, and changes nothing', {
