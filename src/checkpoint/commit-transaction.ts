@@ -19,6 +19,8 @@ export type CommitOutcome =
   | { readonly made: null; readonly error: RepulsorError; readonly final: boolean };
 
 export interface CommitPlace {
+  /** Of the committer. */
+  readonly epoch: number;
   /** The state's blobs, stored already. */
   readonly blobs: Blob[];
   /** The commit that this one continues. */
@@ -44,7 +46,7 @@ export async function writeCommit(
   }
   let made: CommitEntry;
   try {
-    made = await appendAll(transaction, writer.epoch, topics, settings, request, place);
+    made = await appendAll(transaction, topics, settings, request, place);
   } catch (error) {
     return isFenced(error)
       ? { made: null, error: asRepulsorError(error), final: true }
@@ -60,11 +62,10 @@ export async function writeCommit(
 
 async function appendAll(
   transaction: Transaction,
-  epoch: number,
   topics: RunTopics,
   settings: CommitterSettings,
   request: CommitRequest,
-  { blobs, parent, newest }: CommitPlace,
+  { epoch, blobs, parent, newest }: CommitPlace,
 ): Promise<CommitEntry> {
   const { onEffect } = settings;
   const append = async (effect: EffectName, topic: string, values: Iterable<Uint8Array>, before: number) => {

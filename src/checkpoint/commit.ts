@@ -8,9 +8,11 @@ import { writeCommit } from './commit-transaction.ts';
 import { ZERO_DIGEST } from './digest.ts';
 import type { OnEffect } from './effects.ts';
 import { journalBreak } from './journal.ts';
+import { checkKeep, type KeepSettings } from './keep-rule.ts';
 import { type RunTopics, runTopics, transactionalId } from './run-id.ts';
 import { putState, type StateBlobs } from './state-blobs.ts';
 import type { BlobStore } from './store.ts';
+import { openSweeper } from './sweep.ts';
 
 export interface CommitterSettings {
   /** Holds the run's topics. */
@@ -25,9 +27,11 @@ export interface CommitterSettings {
   readonly engine: string;
   /** A consumer group whose offsets each commit sets, so that lag monitors see the run. Needs the inputs in `log`. */
   readonly group?: string;
-  /** Blobs of older commits than the newest so many are removed after a commit; null (the default) keeps all. At least 2. */
-  readonly keepCommits?: number | null;
-  /** Told of what went wrong after a commit was made, such as an old blob that cannot be removed. */
+  /** Which commits keep their blobs; those of others are removed beside the training. Default: none are removed. */
+  readonly keep?: KeepSettings;
+  /** Holds the inputs: the oldest commit is kept, too, that can still be replayed from. Default: none is for that. */
+  readonly inputs?: Log;
+  /** Told of what went wrong beside the commits, such as an old blob that cannot be removed. */
   readonly onWarning?: (error: RepulsorError) => void;
   readonly onEffect?: OnEffect;
 }
@@ -57,6 +61,7 @@ export interface CommitRequest {
 export interface Committer {
   readonly settings: CommitterSettings;
   readonly topics: RunTopics;
+  /** Of this trainer: above that of every commit before. Its commits carry it, and its blobs as their owner. */
   readonly epoch: number;
   /** The commits as they stood at the take-over. */
   readonly lineage: Lineage;
@@ -66,6 +71,12 @@ export interface Committer {
   readonly over: RepulsorError | null;
   /** Continue the lineage's commit at `index`: those after it are given up by the next commit. Done by `recover`. */
   continueFrom(index: number): Promise<void>;
+  /**
+   * Removes the blobs that no kept commit needs, and what dead writers left unfinished; it is done after each commit too. Does
+   * nothing while newer commits are to be given up: until the next commit has done so, they may yet be restored. It runs beside
+   * the training; the next commit, and `close`, wait for it.
+   */
+  collect(): void;
   /**
    * Blobs first, then one transaction. One at a time; training may go on meanwhile.
    * After STORE_FAILED, or a LOG_FAILED whose message says the commit was not made, it may be tried again with what came
@@ -83,61 +94,82 @@ export interface Committer {
  */
 export async function openCommitter(settings: CommitterSettings): Promise<Committer> {
   const { log, store, run } = settings;
-  const keep = settings.keepCommits ?? null;
-  if (keep !== null && !(Number.isInteger(keep) && keep >= 2)) {
-    throw new RepulsorError('CONFIG', `keepCommits is ${keep}`, {
-      hint: 'Keep at least 2 commits, so that one can be fallen back to; null keeps all.',
-    });
-  }
+  if (settings.keep !== undefined) checkKeep(settings.keep);
+  // A store out of reach is told now: not after hours of training, and before the trainer that has it is fenced.
+  await store.list();
   const topics = runTopics(run);
   for (const topic of Object.values(topics)) await log.createTopic(topic, { partitions: 1, retentionMs: null });
   const writer = await log.takeOver(transactionalId(run));
   const lineage = openLineage(log, topics.commits);
   /** Last in the topic; the parent is an older one after a fallback. */
   let newest: CommitEntry | null;
-  let recent: CommitEntry[];
   try {
     newest = await lineage.at(0);
     if (newest !== null && newest.commit.run !== run) throw strangeRun(topics.commits, newest.commit.run);
-    recent = await ancestors(lineage, 0, keep ?? 1);
   } catch (error) {
     await writer.close();
     throw error;
   }
+  let parent = newest;
+  const epoch = epochAfter(newest, writer.epoch);
+  const sweeper =
+    settings.keep === undefined
+      ? null
+      : openSweeper({ ...settings, keep: settings.keep, topic: topics.commits, owner: epoch });
+  let sweeping: Promise<void> = Promise.resolve();
   let busy = false;
   let over: RepulsorError | null = null;
+
+  function sweep(head: CommitEntry): void {
+    sweeping = sweeping.then(async () => {
+      try {
+        await sweeper?.sweep(head);
+      } catch (error) {
+        if (!(error instanceof RepulsorError)) throw error;
+        settings.onWarning?.(error); // the commits stand; after the next one it is tried again
+      }
+    });
+    sweeping.catch(() => undefined); // told by whoever waits for it: the next commit, or close
+  }
 
   return {
     settings,
     topics,
-    epoch: writer.epoch,
+    epoch,
     lineage,
     get parent() {
-      return recent[0] ?? null;
+      return parent;
     },
     get over() {
       return over;
     },
     async continueFrom(index) {
-      recent = await ancestors(lineage, index, keep ?? 1);
+      parent = await lineage.at(index);
+    },
+    collect() {
+      if (newest !== null && newest === parent) sweep(newest);
     },
     async commit(request) {
       if (over !== null) throw over;
       if (busy) throw new Error('a commit is under way: one at a time');
       busy = true;
       try {
+        await sweeping;
         const started = performance.now();
-        const parent = recent[0] ?? null;
         checkContinues(parent, request);
-        const { blobs, bytesWritten } = await putState(store, request.state, writer.epoch);
-        const outcome = await writeCommit(writer, topics, settings, request, { blobs, parent, newest });
+        const { blobs, bytesWritten } = await putState(store, request.state, epoch).catch((error: unknown) => {
+          sweeper?.lost();
+          throw error;
+        });
+        sweeper?.stored(blobs);
+        const outcome = await writeCommit(writer, topics, settings, request, { epoch, blobs, parent, newest });
         if (outcome.made === null) {
           if (outcome.final) over = outcome.error;
           throw outcome.error;
         }
         newest = outcome.made;
-        recent = [newest, ...recent].slice(0, keep ?? 1);
-        if (keep !== null) await removeUnusedBlobs(store, writer.epoch, recent, settings.onWarning);
+        parent = newest;
+        sweep(newest);
         const stallSeconds = request.stallSeconds ?? 0;
         return {
           step: request.step,
@@ -151,18 +183,24 @@ export async function openCommitter(settings: CommitterSettings): Promise<Commit
         busy = false;
       }
     },
-    close: () => writer.close(),
+    async close() {
+      try {
+        await sweeping;
+      } finally {
+        await writer.close();
+      }
+    },
   };
 }
 
-async function ancestors(lineage: Lineage, index: number, most: number): Promise<CommitEntry[]> {
-  const found: CommitEntry[] = [];
-  while (found.length < most) {
-    const entry = await lineage.at(index + found.length);
-    if (entry === null) break;
-    found.push(entry);
-  }
-  return found;
+/**
+ * The log's epoch, which rises with each take-over, but where it does not rise over the last commit's: on Kafka after the
+ * broker forgot an id unused for days, or where the run's topics were copied into another log. There the next numbers are
+ * taken, apart by what tells two take-overs of one Kafka producer apart.
+ */
+function epochAfter(newest: CommitEntry | null, logEpoch: number): number {
+  const before = newest?.commit.epoch ?? 0;
+  return logEpoch > before ? logEpoch : before + 1 + (logEpoch % 2 ** 15);
 }
 
 /** A commit that does not continue its parent would be found out at the recovery, too late: refuse to make it. */
@@ -181,26 +219,6 @@ function doesNotContinue(what: string): RepulsorError {
   return new RepulsorError('STATE_MISMATCH', `this state does not continue the last commit: ${what}`, {
     hint: 'Nothing was committed. A trainer goes on from what recovery gave it; please report this with its output.',
   });
-}
-
-/**
- * Removes the blobs that no recent commit names: of older commits, and of attempts that were never committed. Only those
- * of this writer and of writers before it. A successor owns each blob that its commits name, so even a writer that was
- * fenced long ago, and comes to this late, takes nothing from it.
- */
-async function removeUnusedBlobs(
-  store: BlobStore,
-  epoch: number,
-  recent: readonly CommitEntry[],
-  onWarning?: (error: RepulsorError) => void,
-): Promise<void> {
-  const used = new Set(recent.flatMap(({ commit }) => commit.blobs.map(({ sha256 }) => sha256)));
-  try {
-    for (const blob of await store.list()) if (blob.owner <= epoch && !used.has(blob.sha256)) await store.remove(blob);
-  } catch (error) {
-    if (!(error instanceof RepulsorError)) throw error;
-    onWarning?.(error); // the commit stands; the next one tries again
-  }
 }
 
 function strangeRun(topic: string, run: string): RepulsorError {

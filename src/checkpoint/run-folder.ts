@@ -6,13 +6,16 @@ import { lastingLogUrl } from '../log/log-url.ts';
 import { syncFolder } from './folder-store.ts';
 import { checkRunId } from './run-id.ts';
 
-const FORMAT_VERSION = 1;
+/** 2 where `store` is given: a version that does not know it must not look for the blobs in the folder. */
+const FORMAT_VERSION = 2;
 
-/** What `DIR/run.json` says. The state itself lies in the log and in `DIR/blobs`. */
+/** What `DIR/run.json` says. The state itself lies in the log and in the store. */
 export interface RunDescription {
   readonly run: string;
   /** URL of the log that holds the run's topics, without user and password. */
   readonly log: string;
+  /** Where the run's blobs are, and no other's: `s3://BUCKET/PREFIX/RUN`. Absent: in `DIR/blobs`. */
+  readonly store?: string;
   /** Name of the pipeline. */
   readonly pipeline: string;
   /** When the run was made, ISO 8601. */
@@ -21,7 +24,7 @@ export interface RunDescription {
 
 export interface RunFolder extends RunDescription {
   readonly folder: string;
-  /** Folder of the blobs. */
+  /** Where the blobs are: `store`, or else a folder (open-store.ts opens either). */
   readonly blobs: string;
 }
 
@@ -38,13 +41,14 @@ export async function createRunFolder(folder: string, run: RunDescription): Prom
     });
   }
   const description: RunDescription = { ...run, log: lastingLogUrl(run.log) };
+  const formatVersion = description.store === undefined ? 1 : 2;
   const path = join(folder, 'run.json');
   const temporary = join(folder, `run.json.${randomUUID()}`);
   try {
-    await mkdir(join(folder, 'blobs'), { recursive: true });
+    await mkdir(description.store === undefined ? join(folder, 'blobs') : folder, { recursive: true });
     const file = await open(temporary, 'wx');
     try {
-      await file.writeFile(`${JSON.stringify({ formatVersion: FORMAT_VERSION, ...description }, null, 2)}\n`);
+      await file.writeFile(`${JSON.stringify({ formatVersion, ...description }, null, 2)}\n`);
       await file.sync();
     } finally {
       await file.close();
@@ -79,7 +83,7 @@ export async function findRunFolder(folder: string): Promise<RunFolder | null> {
 }
 
 function located(folder: string, description: RunDescription): RunFolder {
-  return { ...description, folder, blobs: join(folder, 'blobs') };
+  return { ...description, folder, blobs: description.store ?? join(folder, 'blobs') };
 }
 
 async function readDescription(folder: string): Promise<RunDescription | null> {
@@ -111,12 +115,13 @@ function checkDescription(text: string, path: string): RunDescription {
       hint: 'Use the version of repulsor that made the run, or a later one.',
     });
   }
-  const { run, log, pipeline, created } = json ?? {};
-  if (version !== FORMAT_VERSION || ![run, log, pipeline, created].every((field) => typeof field === 'string')) {
+  const { run, log, store, pipeline, created } = json ?? {};
+  const texts = version === 1 ? [run, log, pipeline, created] : [run, log, store, pipeline, created];
+  if ((version !== 1 && version !== 2) || !texts.every((field) => typeof field === 'string')) {
     throw new RepulsorError('STATE_DAMAGED', `${path} is not the description of a run`, {
-      hint: 'Restore run.json: {"formatVersion": 1, "run", "log", "pipeline", "created"}, all text but the first.',
+      hint: 'Restore run.json: {"formatVersion": 1, "run", "log", "pipeline", "created"}, all text but the first; with "store", formatVersion is 2.',
     });
   }
   checkRunId(run as string);
-  return { run, log, pipeline, created } as RunDescription;
+  return { run, log, pipeline, created, ...(version === 2 && { store }) } as RunDescription;
 }

@@ -8,6 +8,7 @@ import type { TrainingOptions } from './training.ts';
 interface TrainOptions extends TrainingOptions {
   readonly log?: string;
   readonly topic: string[];
+  readonly store?: string;
   readonly steps?: number;
   readonly seed?: number;
   readonly set: string[];
@@ -25,6 +26,7 @@ export function addTrain(program: Command): void {
     .option('--run <dir>', 'the run folder (default: runs/NAME of the pipeline)')
     .option('--log <url>', 'file:DIR or kafka://host:port,...')
     .option('--topic <name>', 'the topic of images; may be given more than once', collect, [])
+    .option('--store <url>', 's3://BUCKET/PREFIX: where the weights of a new run go (default: its folder)')
     .option('--steps <n>', 'steps in all, those of earlier starts included', wholeNumber(1))
     .option('--seed <n>', 'keys every random number', wholeNumber(0))
     .option('--set <path=value>', 'any other setting, by its path; may be given more than once', collect, [])
@@ -69,6 +71,7 @@ function overrides(options: TrainOptions): string[] {
   return [
     ...text('log', options.log),
     ...text('source.topic', options.topic.length === 0 ? undefined : options.topic),
+    ...text('commit.store', options.store),
     ...text('steps', options.steps),
     ...text('seed', options.seed),
     ...text('metrics.port', options.metricsPort),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { openFolderStore } from '../checkpoint/folder-store.ts';
+import { openStore } from '../checkpoint/open-store.ts';
 import { createRunFolder, findRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
 import type { Commit } from '../codec/records.ts';
@@ -66,7 +66,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
       const result = await train({
         pipeline,
         log,
-        store: await openFolderStore(described.blobs),
+        store: await openStore(described.blobs),
         run: described.run,
         engine,
         signal: interrupt.signal,
@@ -173,13 +173,25 @@ async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promis
 async function openOrCreateRun(folder: string, log: Log, pipeline: Pipeline): Promise<RunFolder> {
   const there = await findRunFolder(folder);
   const lives = lastingLogUrl(log.url);
-  if (there === null)
+  const { store } = pipeline.commit;
+  if (there === null) {
+    const run = `${pipeline.name}-${randomBytes(4).toString('hex')}`;
     return createRunFolder(folder, {
-      run: `${pipeline.name}-${randomBytes(4).toString('hex')}`,
+      run,
       log: lives,
+      ...(store !== null && { store: storeOf(store, run) }),
       pipeline: pipeline.name,
       created: new Date().toISOString(),
     });
+  }
+  if (store !== null && there.store !== storeOf(store, there.run))
+    throw new RepulsorError(
+      'STATE_MISMATCH',
+      `the blobs of the run in ${folder} are in ${there.blobs}, not in ${storeOf(store, there.run)}`,
+      {
+        hint: 'leave commit.store out, or begin a new run with --run; to move the blobs, copy them with their names and name the new place in run.json',
+      },
+    );
   // A log may move, or be reached through other brokers: where the run's commits are, there it lives.
   if (there.log === lives || (await log.topics()).includes(runTopics(there.run).commits)) return there;
   throw new RepulsorError(
@@ -197,6 +209,11 @@ function howItStarts(commit: Commit | null): string {
   const { origin, since } = commit;
   const from = origin === null ? '' : ` with ${origin.carried.join(', ')} of ${origin.run}@${origin.step}`;
   return `begins${from}${since === null ? '' : `, at ${since} of its topic`}`;
+}
+
+/** A run's own place in a store that many runs share. */
+function storeOf(store: string, run: string): string {
+  return `${store.replace(/\/$/, '')}/${run}`;
 }
 
 /** Latents are no picture without their decoder. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isS3Url } from '../checkpoint/s3/s3-address.ts';
 import { RepulsorError } from '../errors.ts';
 import { DIFFUSIONS } from '../transport/diffusion.ts';
 import { PREDICTIONS } from '../transport/transport.ts';
@@ -98,7 +99,12 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
     ema: decay,
   }),
   steps: natural.nullable(),
-  commit: z.strictObject({ everySteps: natural, everySeconds: positive, keep: z.int().min(2).nullable() }),
+  commit: z.strictObject({
+    everySteps: natural,
+    everySeconds: positive,
+    keep: z.strictObject({ last: z.int().min(2), every: natural.nullable() }),
+    store: z.string().refine(isS3Url, 's3://BUCKET or s3://BUCKET/PREFIX').nullable(),
+  }),
   sampling: z.strictObject({
     solver: z.enum(SOLVERS),
     steps: natural,

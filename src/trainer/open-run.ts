@@ -1,13 +1,13 @@
 import { type CommitEntry, openLineage } from '../checkpoint/commit-history.ts';
-import { openFolderStore } from '../checkpoint/folder-store.ts';
+import { openStore } from '../checkpoint/open-store.ts';
 import { openRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { openLog } from '../log/open-log.ts';
-import { checkPipeline } from './check-pipeline.ts';
-import { definePipeline, type Pipeline } from './pipeline.ts';
+import type { Pipeline } from './pipeline.ts';
+import { storedSettings } from './stored-settings.ts';
 
 /** A run as it stands committed, for those who look at it: no take-over, so a trainer at work is not disturbed. */
 export interface CommittedRun {
@@ -33,9 +33,8 @@ export async function openRun(folder: string, logUrl?: string): Promise<Committe
       throw new RepulsorError('STATE_MISSING', `the run ${run.run} has no commit yet in ${log.url}`, {
         hint: 'train it first; a run that was stopped before its first commit begins anew',
       });
-    // An earlier version may have stored it, without the settings that came later.
-    const pipeline = checkPipeline(definePipeline(JSON.parse(newest.commit.config)), `the run ${run.run}`);
-    return { folder: run, log, store: await openFolderStore(run.blobs), newest, pipeline };
+    const pipeline = storedSettings(newest.commit.config, `the run ${run.run}`);
+    return { folder: run, log, store: await openStore(run.blobs), newest, pipeline };
   } catch (error) {
     await log.close();
     throw error;

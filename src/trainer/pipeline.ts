@@ -1,3 +1,4 @@
+import type { KeepSettings } from '../checkpoint/keep-rule.ts';
 import type { ProjectionSettings } from '../losses/projection.ts';
 import type { RepulsionForm } from '../losses/repulsion.ts';
 import type { SiTSettings } from '../model/sit.ts';
@@ -75,10 +76,17 @@ export interface Pipeline {
   /** Steps in all; null trains until the topic or the user ends it. */
   readonly steps: number | null;
   /**
-   * A commit every so many steps or seconds, whichever comes first. The weights of the newest `keep` commits stay on the
-   * disk (null: of all); the log keeps the rest of every commit.
+   * A commit every so many steps or seconds, whichever comes first. `keep` says of which commits the weights stay in the store:
+   * of the newest `last`, and of each whose number `every` divides (null: no others; 1: all). The log keeps the rest of
+   * every commit.
    */
-  readonly commit: { readonly everySteps: number; readonly everySeconds: number; readonly keep: number | null };
+  readonly commit: {
+    readonly everySteps: number;
+    readonly everySeconds: number;
+    readonly keep: KeepSettings;
+    /** Where a new run's weights go: `s3://BUCKET/PREFIX`, under its id; null: into its folder. */
+    readonly store: string | null;
+  };
   /** The grid of samples made at the end. */
   readonly sampling: SamplingSettings;
   /** Where /metrics is served. Port null: 9464, or a free one when that is taken. */
@@ -135,7 +143,7 @@ function defaults(input: PipelineInput): Pipeline {
       ema: 0.9999,
     },
     steps: null,
-    commit: { everySteps: 500, everySeconds: 60, keep: 5 },
+    commit: { everySteps: 500, everySeconds: 60, keep: { last: 5, every: null }, store: null },
     sampling: {
       solver: 'euler',
       steps: 25,

@@ -103,7 +103,8 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     config: { ...pipeline, log: log.url },
     engine: engineIdentity(engine),
     group: `repulsor-${run}`,
-    keepCommits: pipeline.commit.keep,
+    keep: pipeline.commit.keep,
+    inputs: log,
     onWarning: (error) => observer.onWarning?.(error.message),
     ...(settings.onEffect && { onEffect: settings.onEffect }),
   });
@@ -121,6 +122,8 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     if (recovered !== null) tellChanges(recovered.commit, committer.settings.config, observer);
     if (recovered !== null && beginning) checkBeginning(recovered.commit, beginning);
     const start = recovered ?? (beginning ? await begin(committer, beginning) : null);
+    // Also for a run that makes no commit any more, or cannot before there is room: it may keep fewer of them now.
+    committer.collect();
     const { state, queue } = stateToTrain(pipeline, start);
     const program = await compileStep(engine, pipeline, state);
     const input = openInput(log, pipeline, start?.position ?? null, observer);
@@ -128,7 +131,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       log,
       inputs: topicsOf(pipeline.source),
       committer,
-      keep: pipeline.commit.keep,
+      keep: pipeline.commit.keep.every === 1 ? null : pipeline.commit.keep.last,
       onHeadroom: (headroom) => observer.onHeadroom?.(headroom),
       onWarning: (message) => observer.onWarning?.(message),
     });

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openCommitter } from '../../src/checkpoint/commit.ts';
+import { type CommitterSettings, openCommitter } from '../../src/checkpoint/commit.ts';
 import { FORMAT_HEADER, openLineage } from '../../src/checkpoint/commit-history.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
+import { keptCommits } from '../../src/checkpoint/kept-commits.ts';
 import { readJournal, stepsThatTrained } from '../../src/checkpoint/read-journal.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
 import { type RestoredState, readState } from '../../src/checkpoint/restore.ts';
@@ -26,6 +27,7 @@ import {
   SCENARIO,
   type Scenario,
   settings,
+  stateAt,
   trainAndCommit,
 } from './scenario.ts';
 
@@ -524,22 +526,163 @@ export function commitContract(openLog: () => Promise<ContractLog>): void {
     await expectLogExact(log);
   });
 
-  test('blobs of all but the newest commits are removed when asked for', async () => {
-    await store.put({ bytes: 1, chunks: () => [Buffer.from('x')] }, 0); // of an attempt that was never committed
-    const committer = await open({ keepCommits: 2 });
-    const progress = freshProgress(SCENARIO);
-    for (let i = 0; i < 4; i++) await trainAndCommit(SCENARIO, committer, progress, 1);
-    await committer.close();
-    const next = await open({ keepCommits: 2 });
-    await trainAndCommit(SCENARIO, next, progressFrom(SCENARIO, await recover({ committer: next })), 1);
-    await next.close();
-    for (const generation of [4, 5])
-      expectWhole(await readState({ log, store, run: 'scenario' }, { generation }), SCENARIO);
-    await expect(readState({ log, store, run: 'scenario' }, { generation: 3 })).rejects.toMatchObject({
-      code: 'STATE_MISSING',
+  describe('blobs that no kept commit needs are removed', () => {
+    const newestTwo = { last: 2, every: null };
+    const run = () => ({ log, store, run: 'scenario' });
+    /** Generations whose blobs are all there, each restored whole. */
+    async function kept(of: Scenario | ((step: number) => Scenario) = SCENARIO): Promise<number[]> {
+      const found = await keptCommits(log, runTopics('scenario').commits, store);
+      for (const { generation } of found) expectWhole(await readState(run(), { generation }), of);
+      return found.map(({ generation }) => generation).reverse();
+    }
+    /** Another life of the run: so many commits of one step each. */
+    async function live(commits: number, more: Partial<CommitterSettings> = {}, s = SCENARIO, fallback = false) {
+      const committer = await open({ keep: newestTwo, ...more });
+      const progress = progressFrom(s, await recover({ committer, fallback }));
+      committer.collect();
+      for (let i = 0; i < commits; i++) await trainAndCommit(s, committer, progress, 1);
+      await committer.close();
+    }
+    const names = async () => (await readdir(store.where)).sort();
+
+    test('all but of the newest, with what dead writers left', async () => {
+      await store.put({ bytes: 1, chunks: () => [Buffer.from('x')] }, 0); // of an attempt that was never committed
+      await writeFile(join(store.where, 'writing-0-00000000-0000-4000-8000-000000000000'), 'half');
+      await live(4);
+      expect(await kept()).toEqual([3, 4]);
+      await live(1);
+      expect(await kept()).toEqual([4, 5]);
+      // Both have a model and an optimizer, and one that never changes, which each of the two writers owns.
+      expect((await names()).length).toBe(2 * 2 + 2);
+      await expect(open({ keep: { last: 1, every: null } })).rejects.toMatchObject({ code: 'CONFIG' });
     });
-    expect(new Set((await store.list()).map(({ sha256 }) => sha256)).size).toBe(2 * 2 + 1);
-    await expect(open({ keepCommits: 1 })).rejects.toMatchObject({ code: 'CONFIG' });
+
+    test('nothing, unless it is asked for', async () => {
+      await live(3, { keep: undefined } as never);
+      expect(await kept()).toEqual([1, 2, 3]);
+    });
+
+    test('by the number of a commit, whoever made it', async () => {
+      const keep = { last: 2, every: 3 };
+      await live(4, { keep });
+      await live(4, { keep });
+      expect(await kept()).toEqual([3, 6, 7, 8]);
+      await live(0, { keep: { last: 2, every: 6 } });
+      expect(await kept()).toEqual([6, 7, 8]);
+      await live(0);
+      expect(await kept()).toEqual([7, 8]);
+      await live(3, { keep: { last: 2, every: 1 } });
+      expect(await kept()).toEqual([7, 8, 9, 10, 11]);
+    });
+
+    test('without a commit, and before one: a run that is done, or whose disk is full', async () => {
+      await live(5, { keep: { last: 5, every: null } });
+      const committer = await open({ keep: newestTwo });
+      await recover({ committer });
+      committer.collect();
+      await committer.close();
+      expect(await kept()).toEqual([4, 5]);
+    });
+
+    test('but not the oldest that can still be replayed from, which moves as inputs are removed', async () => {
+      await log.createTopic('images', { partitions: 2 });
+      const value = Buffer.from('x');
+      for (const partition of [0, 1])
+        await log.append(
+          'images',
+          Array.from({ length: 40 }, () => ({ value, partition })),
+        );
+      // The commit of step s reads on at offset 2s + 2 of partition 0; of partition 1 its window needs 2s already.
+      await live(6, { inputs: log });
+      expect(await kept()).toEqual([1, 5, 6]);
+      await forget('images', 4);
+      await live(1, { inputs: log });
+      expect(await kept()).toEqual([1, 6, 7]);
+      await forget('images', 5);
+      await live(0, { inputs: log });
+      expect(await kept()).toEqual([6, 7]);
+      await live(3, { inputs: log });
+      expect(await kept()).toEqual([6, 9, 10]);
+    });
+
+    test('after a fallback only once the next commit has given the damaged one up', async () => {
+      const second = { ...SCENARIO, lineage: 1 };
+      await live(5, { keep: { last: 3, every: null } });
+      const path = await blobPath(await readState(run()), 'model');
+      const bytes = await readFile(path);
+      await unlink(path);
+      const before = await names();
+      await live(0, {}, SCENARIO, true);
+      expect(await names()).toEqual(before);
+      await writeFile(path, bytes); // found again: the commit is whole, and nothing else of it was removed meanwhile
+      expect(await kept()).toEqual([3, 4, 5]);
+      await unlink(path);
+      await live(1, {}, second, true);
+      const of = (step: number) => (step <= 4 ? SCENARIO : second);
+      expect(await kept(of)).toEqual([4, 6]);
+      expect(new Set((await store.list()).map(({ sha256 }) => sha256)).size).toBe(2 * 2 + 1);
+    });
+
+    test('a damaged commit among the newest keeps what is left of it', async () => {
+      await live(3, { keep: { last: 3, every: null } });
+      await unlink(await blobPath(await readState(run(), { generation: 2 }), 'model'));
+      await live(0, { keep: { last: 3, every: null } });
+      const { commit } = await readState(run(), { generation: 2 }, { blobs: ['optimizer'], queue: false });
+      expect(commit.generation).toBe(2);
+    });
+
+    test('what a failed attempt had put already, once a commit is made', async () => {
+      let broken = false;
+      const flaky: BlobStore = {
+        ...store,
+        put(content, owner) {
+          if (broken && content.bytes < 1_000) throw new RepulsorError('STORE_FAILED', 'no space left', { hint: '-' });
+          return store.put(content, owner);
+        },
+      };
+      const committer = await openCommitter(settings(log, flaky, { keep: newestTwo }));
+      const progress = freshProgress(SCENARIO);
+      for (let i = 0; i < 2; i++) await trainAndCommit(SCENARIO, committer, progress, 1);
+      broken = true;
+      const request = advance(SCENARIO, progress, 1);
+      const other = { ...request, state: { ...request.state, another: stateAt(SCENARIO, 99)['model']! } };
+      await expect(committer.commit(other)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+      broken = false;
+      await committer.commit(request);
+      await committer.close();
+      expect(await kept()).toEqual([2, 3]);
+      expect((await names()).length).toBe(2 * 2 + 1);
+    });
+
+    test('a store that cannot remove is told of, and the commits stand', async () => {
+      const told: RepulsorError[] = [];
+      let broken = true;
+      const stubborn: BlobStore = {
+        ...store,
+        async remove(owned) {
+          if (broken) throw new RepulsorError('STORE_FAILED', 'access is denied', { hint: 'allow it' });
+          await store.remove(owned);
+        },
+      };
+      const onWarning = (error: RepulsorError) => void told.push(error);
+      for (const commits of [4, 1]) {
+        const committer = await openCommitter(settings(log, stubborn, { keep: newestTwo, onWarning }));
+        const progress = progressFrom(SCENARIO, await recover({ committer }));
+        for (let i = 0; i < commits; i++) await trainAndCommit(SCENARIO, committer, progress, 1);
+        await committer.close();
+        broken = false;
+      }
+      expect(told.map(({ code }) => code)).toEqual(['STORE_FAILED', 'STORE_FAILED']);
+      expect(await kept()).toEqual([4, 5]);
+    });
+
+    test('a store out of reach is told before anybody is fenced', async () => {
+      const { committer, progress } = await made(SCENARIO, 1);
+      const list = () => Promise.reject(new RepulsorError('STORE_FAILED', 'no such bucket', { hint: 'make it' }));
+      await expect(openCommitter(settings(log, { ...store, list }))).rejects.toMatchObject({ code: 'STORE_FAILED' });
+      await trainAndCommit(SCENARIO, committer, progress, 1);
+      await committer.close();
+    });
   });
 
   test('the newest commit that is not past a step is found, without fencing anyone', async () => {

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCommitter } from '../../src/checkpoint/commit.ts';
 import type { OnEffect } from '../../src/checkpoint/effects.ts';
-import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
+import { openStore } from '../../src/checkpoint/open-store.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
 import { RepulsorError } from '../../src/errors.ts';
 import { openLog } from '../../src/log/open-log.ts';
@@ -17,10 +17,14 @@ import { progressFrom, SCENARIO, settings, trainAndCommit } from './scenario.ts'
 export interface ChildTask {
   readonly url: string;
   readonly folder: string;
+  /** Of the blobs. Default: below the folder. */
+  readonly store?: string;
   readonly run: string;
   /** A consumer group; absent on a file log, where nobody looks at one. */
   readonly group?: string;
   readonly commits: number;
+  /** Removes what no commit needs once it has recovered, too. */
+  readonly collect?: boolean;
   /** -1 for none. */
   readonly moment: number;
   readonly signal: 'SIGKILL' | 'SIGSTOP';
@@ -47,12 +51,13 @@ const onEffect: OnEffect = async (when, effect) => {
 
 const log = await openLog(task.url);
 try {
-  const store = await openFolderStore(join(task.folder, 'blobs'), { onEffect });
+  const store = await openStore(task.store ?? join(task.folder, 'blobs'), { onEffect });
   const committer = await openCommitter(
-    settings(log, store, { run: task.run, group: task.group, onEffect, keepCommits: 2 }),
+    settings(log, store, { run: task.run, group: task.group, onEffect, keep: { last: 2, every: null } }),
   );
   const recovered = await recover({ committer });
   say({ recovered: recovered?.commit.step ?? 0 });
+  if (task.collect) committer.collect();
   const progress = progressFrom(SCENARIO, recovered);
   for (let i = 0; i < task.commits; i++) {
     const report = await trainAndCommit(SCENARIO, committer, progress, 3);

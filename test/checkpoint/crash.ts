@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
+import { openStore } from '../../src/checkpoint/open-store.ts';
 import { readState } from '../../src/checkpoint/restore.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import type { ChildLine, ChildTask } from './crash-child.ts';
@@ -26,6 +26,7 @@ export interface ChildLife {
 
 export interface LifeOptions {
   readonly commits: number;
+  readonly collect?: boolean;
   /** Where it kills itself. Default: nowhere. */
   readonly moment?: number;
   /** It stops at the moment instead, and is continued once this settles. */
@@ -39,16 +40,23 @@ export interface LifeOptions {
 /** The run that lives are spent on. */
 export interface Place {
   readonly url: string;
-  /** Its blobs are below. */
+  /** Its blobs are below, but where `store` names another place. */
   readonly folder: string;
+  readonly store?: string;
   readonly run: string;
   readonly group?: string;
 }
 
 /** Runs crash-child.ts to its end. */
 export async function liveOnce(place: Place, options: LifeOptions): Promise<ChildLife> {
-  const { commits, moment = -1, killAfterMs, fileLimit, whileStopped } = options;
-  const task: ChildTask = { ...place, commits, moment, signal: whileStopped === undefined ? 'SIGKILL' : 'SIGSTOP' };
+  const { commits, collect = false, moment = -1, killAfterMs, fileLimit, whileStopped } = options;
+  const task: ChildTask = {
+    ...place,
+    commits,
+    collect,
+    moment,
+    signal: whileStopped === undefined ? 'SIGKILL' : 'SIGSTOP',
+  };
   const limit = fileLimit === undefined ? '' : `ulimit -f ${fileLimit}; `;
   const command = [process.execPath, '--import', 'tsx', CHILD, JSON.stringify(task)];
   const child = spawn('sh', ['-c', `${limit}exec "$@"`, 'sh', ...command]);
@@ -96,10 +104,10 @@ export async function liveOnce(place: Place, options: LifeOptions): Promise<Chil
  * The state as anyone would find it now, and the log, checked whole; its step. Blobs that the commit does not name are
  * removed unless kept: with them a second attempt at the same commit finds blobs of the first, and has fewer effects.
  */
-export async function stateNow({ url, folder, run }: Place, { keepOrphans = false } = {}): Promise<number> {
+export async function stateNow({ url, folder, store: at, run }: Place, { keepOrphans = false } = {}): Promise<number> {
   const log = await openLog(url);
   try {
-    const store = await openFolderStore(join(folder, 'blobs'));
+    const store = await openStore(at ?? join(folder, 'blobs'));
     const state = await readState({ log, store, run });
     expectWhole(state, SCENARIO);
     await expectLogExact(log, run);

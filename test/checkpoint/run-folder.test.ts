@@ -21,6 +21,15 @@ test('a run is found again in its folder, and only run.json and blobs are made',
   expect((await readdir(folder)).sort()).toEqual(['blobs', 'run.json']);
 });
 
+test('a run whose blobs are elsewhere says so, in a format that earlier versions refuse', async () => {
+  const store = 's3://bucket/runs/digits-1';
+  const made = await createRunFolder(folder, { ...run, store });
+  expect(made).toEqual({ ...run, store, folder, blobs: store });
+  expect(await openRunFolder(folder)).toEqual(made);
+  expect(await readdir(folder)).toEqual(['run.json']);
+  expect(JSON.parse(await readFile(join(folder, 'run.json'), 'utf8'))).toMatchObject({ formatVersion: 2, store });
+});
+
 test('no secret of a URL reaches the disk', async () => {
   const log = 'kafka://user:pa%2Fss@one:9092,two:9092?sasl=hunter2';
   const made = await createRunFolder(folder, { ...run, log });
@@ -60,7 +69,8 @@ test('a folder that is no run is told from one that is damaged or newer', async 
     ['null', 'STATE_DAMAGED'],
     [JSON.stringify({ formatVersion: 1, ...run, log: 5 }), 'STATE_DAMAGED'],
     [JSON.stringify(run), 'STATE_DAMAGED'],
-    [JSON.stringify({ formatVersion: 2, anything: 1 }), 'FORMAT_NEWER'],
+    [JSON.stringify({ formatVersion: 2, ...run }), 'STATE_DAMAGED'],
+    [JSON.stringify({ formatVersion: 3, anything: 1 }), 'FORMAT_NEWER'],
     [JSON.stringify({ formatVersion: 1, ...run, run: '../up' }), 'USAGE'],
   ] as const) {
     await writeFile(join(folder, 'run.json'), text);

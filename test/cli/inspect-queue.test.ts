@@ -26,11 +26,11 @@ beforeAll(async () => {
   const log = await openLog(url);
   const config = checkPipeline(definePipeline(TINY), 'tiny');
   const settings = { log, store: await openFolderStore(blobs), run: 'scenario', seed: 1, config, engine: 'none' };
-  const first = await openCommitter({ ...settings, keepCommits: 2 });
+  const first = await openCommitter({ ...settings, keep: { last: 2, every: null } });
   const progress = freshProgress(SCENARIO);
   for (let commit = 0; commit < 3; commit++) await first.commit(advance(SCENARIO, progress, 3));
   await first.close();
-  const second = await openCommitter({ ...settings, keepCommits: 2 });
+  const second = await openCommitter({ ...settings, keep: { last: 2, every: null } });
   await recover({ committer: second });
   await second.continueFrom(1);
   expect((await second.lineage.at(1))!.commit.step).toBe(6);

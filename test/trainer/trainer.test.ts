@@ -280,11 +280,11 @@ describe('commits', () => {
     expect((await committed()).newest.step).toBe(8);
   });
 
-  test('keep the weights of the newest few, whole', async () => {
-    await start(tinyPipeline({ steps: 60, commit: { keep: 2 } }));
+  test('keep the weights of the newest few, and of the oldest that can be replayed from, whole', async () => {
+    await start(tinyPipeline({ steps: 60, commit: { keep: { last: 2, every: null } } }));
     const { commits } = await committed();
     const there = new Set((await (await openFolderStore(blobs())).list()).map(({ sha256 }) => sha256));
-    const named = commits.slice(-2).flatMap((commit) => commit.blobs.map(({ sha256 }) => sha256));
+    const named = [commits[0]!, ...commits.slice(-2)].flatMap((commit) => commit.blobs.map(({ sha256 }) => sha256));
     expect([...there].sort()).toEqual([...new Set(named)].sort());
   });
 

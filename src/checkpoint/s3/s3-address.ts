@@ -31,6 +31,15 @@ export function parseS3Url(url: string): S3Address {
   return { url: `s3://${bucket}${path}`, bucket, prefix: prefix === '' ? '' : `${prefix}/` };
 }
 
+export function isS3Url(url: string): boolean {
+  try {
+    parseS3Url(url);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function isPrefix(prefix: string): boolean {
   return (
     prefix.length <= 700 && prefix.split('/').every((name) => /^[\w!.*'()=-]+$/.test(name) && !/^\.\.?$/.test(name))
