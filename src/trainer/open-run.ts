@@ -7,7 +7,7 @@ import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { openLog } from '../log/open-log.ts';
 import type { Pipeline } from './pipeline.ts';
-import { storedSettings } from './stored-settings.ts';
+import { storedPipeline } from './stored-pipeline.ts';
 
 /** A run as it stands committed, for those who look at it: no take-over, so a trainer at work is not disturbed. */
 export interface CommittedRun {
@@ -33,7 +33,7 @@ export async function openRun(folder: string, logUrl?: string): Promise<Committe
       throw new RepulsorError('STATE_MISSING', `the run ${run.run} has no commit yet in ${log.url}`, {
         hint: 'train it first; a run that was stopped before its first commit begins anew',
       });
-    const pipeline = storedSettings(newest.commit.config, `the run ${run.run}`);
+    const pipeline = storedPipeline(newest.commit);
     return { folder: run, log, store: await openStore(run.blobs), newest, pipeline };
   } catch (error) {
     await log.close();

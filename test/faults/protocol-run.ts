@@ -33,7 +33,7 @@ export async function goOn(at: ProtocolRun, until: number, { fallback = false } 
   const log = await openLog(at.url);
   try {
     const store = await openFolderStore(blobsOf(at));
-    const more = { run: at.run, keepCommits: 2, ...(at.group !== undefined && { group: at.group }) };
+    const more = { run: at.run, keep: { last: 2, every: null }, ...(at.group !== undefined && { group: at.group }) };
     const committer = await openCommitter(settings(log, store, more));
     const recovered = await recover({ committer, fallback });
     const progress = progressFrom(SCENARIO, recovered);
