@@ -33,8 +33,8 @@ export const killAtEffect = (log: LogKind): FaultKind => ({
         const at = await newRun(ground, log);
         const end = await startProtocol({ ...at, commits: 1, moment }).ended;
         demandKilled(end, name);
-        // The commit is made between the last two moments, and at no other.
-        const committed = name === 'after commit' ? BEGUN + STEPS : BEGUN;
+        // The commit is made between two moments, and at no other; after it old blobs are removed.
+        const committed = moment >= moments.indexOf('after commit') ? BEGUN + STEPS : BEGUN;
         await judge(at, { told: committed, made: committed }, await ground.reference());
         return 'recovered identical';
       },
