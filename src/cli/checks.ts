@@ -3,6 +3,8 @@ import { cpus, freemem, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
+import { probeStore } from '../checkpoint/probe-store.ts';
+import { openRunFolder } from '../checkpoint/run-folder.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { Engine, EngineName } from '../engine/engine.ts';
@@ -19,15 +21,28 @@ export interface Check {
   readonly hint?: string;
 }
 
-/** Tries all of it, and says what works. Without a log a scratch file log is tried. */
-export async function runChecks(options: { engine: EngineName | 'auto'; log?: string }): Promise<Check[]> {
+export interface ChecksOptions {
+  readonly engine: EngineName | 'auto';
+  /** Without it a scratch file log is tried. */
+  readonly log?: string;
+  readonly store?: string;
+  /** A run folder, whose log and store are tried where no others are named. */
+  readonly run?: string;
+}
+
+/** Tries all of it, and says what works. */
+export async function runChecks(options: ChecksOptions): Promise<Check[]> {
+  const run = options.run === undefined ? null : await openRunFolder(options.run);
+  const log = options.log ?? run?.log;
+  const store = options.store ?? run?.blobs;
   return [
     nodeCheck(),
     { name: 'memory', ok: true, detail: `${gib(freemem())} GiB free of ${gib(totalmem())} GiB` },
     { name: 'cores', ok: true, detail: `${cpus().length} (${cpus()[0]?.model.trim() ?? 'unknown'})` },
     await tried('engine', () => engineCheck(options.engine)),
-    await tried('log', () => logCheck(options.log)),
-    ...(options.log === undefined ? [] : [await tried('runs', () => runsCheck(options.log!))]),
+    await tried('log', () => logCheck(log)),
+    ...(log === undefined ? [] : [await tried('runs', () => runsCheck(log))]),
+    ...(store === undefined ? [] : [await tried('store', () => storeCheck(store))]),
   ];
 }
 
@@ -120,4 +135,10 @@ async function logCheck(url: string | undefined): Promise<string> {
     await log.close();
     if (scratch !== null) await rm(scratch, { recursive: true });
   }
+}
+
+async function storeCheck(place: string): Promise<string> {
+  const begin = performance.now();
+  await probeStore(place);
+  return `${place}: a blob was written, read and removed in ${((performance.now() - begin) / 1000).toFixed(1)} s`;
 }

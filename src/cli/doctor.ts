@@ -1,19 +1,26 @@
 import type { Command } from 'commander';
-import type { EngineName } from '../engine/engine.ts';
 import { EXIT } from '../errors.ts';
 import { VERSION } from '../version.ts';
+import type { ChecksOptions } from './checks.ts';
 import { openConsole } from './console.ts';
 import { engineOption } from './options.ts';
 
 export function addDoctor(program: Command): void {
   program
     .command('doctor')
-    .description('say what works on this machine: engine (proved by a timed matrix product), memory, log, versions')
+    .description(
+      'say what works on this machine: engine (proved by a timed matrix product), memory, log, store, versions',
+    )
     .option('--log <url>', 'also try this log; without it a scratch file log is tried')
+    .option('--store <place>', 'also try this store of blobs: s3://BUCKET/PREFIX, or a folder')
+    .option('--run <dir>', 'also try the log and the store of this run')
     .addOption(engineOption())
     .option('--json', 'one JSON object as the last line')
-    .addHelpText('after', '\nExample:\n  repulsor doctor --log kafka://localhost:9092')
-    .action(async (options: { log?: string; engine: EngineName | 'auto'; json?: boolean }) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  repulsor doctor --log kafka://localhost:9092\n  repulsor doctor --run runs/digits',
+    )
+    .action(async (options: ChecksOptions & { readonly json?: boolean }) => {
       const console = openConsole(options.json ?? false);
       const { runChecks } = await import('./checks.ts');
       const checks = await runChecks(options);

@@ -47,7 +47,7 @@ test('each command shows how it is used', () => {
     ['inspect', 6],
     ['ingest', 1],
     ['log', 4],
-    ['doctor', 1],
+    ['doctor', 2],
   ]);
 });
 
@@ -161,6 +161,8 @@ test('doctor', async () => {
   expect(checks[3]!.detail).toMatch(/^engine: native .*; \d+ GFLOP\/s in a float32 matrix product$/);
   expect(checks[4]!.detail).toMatch(/^file:runs\/log answers; \d+ topics$/);
   expect(checks[5]!.detail).toMatch(/^\d+ in this log, their topics kept for good$/);
+  const run = jsonOf(await example('doctor', 1, '--json')) as { checks: { name: string; detail: string }[] };
+  expect(run.checks.at(-1)!.detail).toMatch(/blobs: a blob was written, read and removed/);
   // And without a log, for people.
   const alone = await runCommand(['doctor'], { cwd: folder });
   expect(alone, alone.stderr).toMatchObject({ code: 0 });
