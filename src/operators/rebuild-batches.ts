@@ -61,7 +61,7 @@ export async function* rebuildBatches<T extends BatchIdentity>(
     try {
       while (
         piece.length < size &&
-        (wantedImages === 0 || (piece.length + 1) * wantedImages * imageBytes <= maxBytes / 2)
+        (piece.length === 0 || (piece.length + 1) * wantedImages * imageBytes <= maxBytes / 2)
       ) {
         const next = await source.next();
         if (next.done) break;
