@@ -29,6 +29,12 @@ export function runTopics(run: string): RunTopics {
   };
 }
 
+/** The consumer group whose offsets a run's commits set, for lag monitors. */
+export function consumerGroup(run: string): string {
+  checkRunId(run);
+  return `repulsor-${run}`;
+}
+
 /** The same for every trainer of a run, so that the log itself lets only the latest one commit. */
 export function transactionalId(run: string): string {
   checkRunId(run);

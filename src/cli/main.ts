@@ -11,6 +11,7 @@ const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
   ['sample', async () => (await import('./sample.ts')).addSample],
   ['inspect', async () => (await import('./inspect.ts')).addInspect],
   ['log', async () => (await import('./log.ts')).addLog],
+  ['certify', async () => (await import('./certify.ts')).addCertify],
   ['doctor', async () => (await import('./doctor.ts')).addDoctor],
 ]);
 

@@ -20,6 +20,7 @@ import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
 import { train } from '../trainer/trainer.ts';
 import { beginningOf } from './beginning-of.ts';
 import type { Console } from './console.ts';
+import { interruption } from './interruption.ts';
 
 export interface TrainingOptions {
   readonly run?: string;
@@ -43,7 +44,10 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
   const log = await openLog(pipeline.log);
   // Lines for people go above the progress display while it stands, or the next redraw would wipe them out.
   let note = console.note;
-  const interrupt = interruption((line) => note(line));
+  const interrupt = interruption(
+    'stopping after this step, with a commit (once more ends at once, and loses what is not committed)',
+    (line) => note(line),
+  );
   try {
     await fillTopic(log, pipeline, console);
     const described = await openOrCreateRun(folder, log, pipeline);
@@ -135,26 +139,6 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
     await log.close();
     engine.dispose();
   }
-}
-
-/** A terminal that is closed asks for the same as Ctrl-C and as whoever stops a service. */
-const INTERRUPTIONS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
-/** The first interruption asks for a clean end, the second ends at once. */
-function interruption(note: (line: string) => void): { signal: AbortSignal; restore(): void } {
-  const controller = new AbortController();
-  const onSignal = () => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    note('stopping after this step, with a commit (once more ends at once, and loses what is not committed)');
-    controller.abort();
-  };
-  for (const name of INTERRUPTIONS) process.on(name, onSignal);
-  return {
-    signal: controller.signal,
-    restore: () => {
-      for (const name of INTERRUPTIONS) process.off(name, onSignal);
-    },
-  };
 }
 
 /** Fills the topic with the pipeline's built-in data set where it is missing or empty, all of it or nothing. */

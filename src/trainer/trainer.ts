@@ -5,6 +5,7 @@ import { ZERO_DIGEST } from '../checkpoint/digest.ts';
 import type { OnEffect } from '../checkpoint/effects.ts';
 import { FREE_SETTINGS, recover } from '../checkpoint/recover.ts';
 import { type RestoredState, restore } from '../checkpoint/restore.ts';
+import { consumerGroup } from '../checkpoint/run-id.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
 import type { Commit } from '../codec/records.ts';
 import type { Engine, HostTensor, Program } from '../engine/engine.ts';
@@ -102,7 +103,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     // The log's URL may hold a password; what it goes by does not.
     config: { ...pipeline, log: log.url },
     engine: engineIdentity(engine),
-    group: `repulsor-${run}`,
+    group: consumerGroup(run),
     keep: pipeline.commit.keep,
     inputs: log,
     onWarning: (error) => observer.onWarning?.(error.message),

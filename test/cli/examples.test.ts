@@ -15,7 +15,7 @@ const shown = new Map<string, string[]>();
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'repulsor-cli-'));
   await symlink(join(ROOT, 'pipelines'), join(folder, 'pipelines'));
-  for (const command of ['train', 'replay', 'sample', 'inspect', 'ingest', 'log', 'doctor']) {
+  for (const command of ['train', 'replay', 'sample', 'inspect', 'ingest', 'log', 'certify', 'doctor']) {
     const help = await runCommand([command, '--help'], { cwd: folder });
     expect(help, help.stderr).toMatchObject({ code: 0, stderr: '' });
     const examples = help.stdout.split(/^Examples?:$/m)[1] ?? '';
@@ -47,6 +47,7 @@ test('each command shows how it is used', () => {
     ['inspect', 6],
     ['ingest', 1],
     ['log', 4],
+    ['certify', 2],
     ['doctor', 2],
   ]);
 });
@@ -150,6 +151,19 @@ test('ingest', async () => {
   const end = await example('ingest', 0);
   expect(end.stdout).toMatch(/^10000 images in 100 records \(\d.\d MB\) appended to more-digits in file:runs\/log\n$/);
 }, 120_000);
+
+test('certify', async () => {
+  const end = await example('certify', 0, '--trials', '1', '--steps', '6', '--engine', 'cpu', '--set', 'model.width=8');
+  expect(end.stdout).toMatch(/^all 1 trials held \(seed 1, .*\)$/m);
+  await access(join(folder, 'runs/certify-digits.html'));
+  const small = ['--steps', '6', '--engine', 'cpu', '--set', 'model.width=8', '--out', 'one.html', '--json'];
+  const one = jsonOf(await example('certify', 1, ...small)) as { trials: { id: string; outcome: string }[] };
+  expect(one).toMatchObject({ held: true, seed: 7, report: 'one.html', notes: [] });
+  expect(one.trials.map(({ id, outcome }) => [id, outcome])).toEqual([
+    ['again', 'held'],
+    ['kill-before-rename', 'held'],
+  ]);
+}, 240_000);
 
 test('doctor', async () => {
   const end = await example('doctor', 0, '--json');

@@ -74,6 +74,7 @@ describe('wrong usage ends with status 2', () => {
     ],
     ['a record of no place', ['inspect', '.', '--record', 'digits/3'], 'USAGE', /TOPIC\/PARTITION\/OFFSET/],
     ['a step of no queue', ['inspect', '.', '--at', '3'], 'USAGE', /--at and --out need --queue/],
+    ['too few steps', ['certify', 'tiny.ts', '--steps', '2'], 'USAGE', /whole number of at least 6/],
     ['a folder that is no run', ['inspect', '.'], 'USAGE', /is not the folder of a run/],
     ['a folder that is no run', ['sample', '.'], 'USAGE', /is not the folder of a run/],
     ['a copy of nothing', ['log', 'copy', 'file:a', 'file:b'], 'USAGE', /name --topics or a --run/],

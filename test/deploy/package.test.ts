@@ -30,6 +30,13 @@ test('the command trains, and looks at the run', async () => {
   expect((await repulsor('inspect', 'run')).stdout).toMatch(/^step +1$/m);
 }, 120_000);
 
+test('the trials of certify are processes of the package', async () => {
+  const small = ['--set', 'model.width=8', '--set', 'model.depth=1', '--set', 'losses.repulsion=null'];
+  const args = ['--engine', 'cpu', '--steps', '6', '--only', 'kill-before-commit', '--out', 'report.html', '--json'];
+  const { stdout } = await repulsor('certify', 'pipelines/digits.ts', ...args, ...small);
+  expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({ held: true, counts: { held: 2 } });
+}, 120_000);
+
 test('a program imports it by its name', async () => {
   await writeFile(
     join(folder, 'mine.mjs'),

@@ -27,6 +27,7 @@ export const CODE = {
   recordListTooLarge: 18,
   invalidTimestamp: 32,
   topicExists: 36,
+  noSuchGroup: 69,
 } as const;
 
 /** Somebody else has the id, or the broker ended the transaction because it was open for too long. */

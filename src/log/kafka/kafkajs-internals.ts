@@ -49,6 +49,8 @@ export interface KafkaBroker {
   }): Promise<{ responses: TopicPartitions<{ partition: number; offset: string | bigint }>[] }>;
   deleteRecords(request: { topics: TopicPartitions<{ partition: number; offset: string }>[] }): Promise<unknown>;
   createTopics(request: { topics: unknown[]; timeout: number }): Promise<unknown>;
+  deleteTopics(request: { topics: string[]; timeout: number }): Promise<unknown>;
+  deleteGroups(groupIds: string[]): Promise<{ results: { groupId: string; errorCode: number }[] }>;
   describeConfigs(request: {
     resources: { type: number; name: string; configNames: string[] }[];
   }): Promise<{ resources: { configEntries: { configName: string; configValue: string | null }[] }[] }>;
