@@ -36,7 +36,7 @@ export interface CommitterSettings {
   readonly onEffect?: OnEffect;
 }
 
-/** What became of the run since the last commit. Nothing in it may change until the commit settles: pass copies. */
+/** What became of the run since the last commit. Nothing in it may change until the commit settles, nor is it looked at after. */
 export interface CommitRequest {
   /** Steps done. */
   readonly step: number;

@@ -1,9 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../errors.ts';
-import { contentDigest, SLICE, slices } from './blob-content.ts';
+import { beginHash } from './background-hash.ts';
+import { contentDigest, groups } from './blob-content.ts';
 import { missingBlob, otherDigest, otherLength } from './blob-errors.ts';
 import { blobName, parseBlobName } from './blob-name.ts';
 import { type OnEffect, performed } from './effects.ts';
@@ -107,7 +108,7 @@ async function writeWhole(folder: string, owned: OwnedBlob, content: BlobContent
     do {
       const file = await open(temporary, 'wx');
       try {
-        for (const slice of slices(content)) await performed(onEffect, 'write', () => writeAll(file, slice));
+        for (const group of groups(content)) await performed(onEffect, 'write', () => writeAll(file, group));
         await performed(onEffect, 'fsync', () => file.sync());
       } finally {
         await file.close();
@@ -131,8 +132,19 @@ async function renamed(temporary: string, path: string): Promise<boolean> {
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten;
+async function writeAll(file: FileHandle, pieces: readonly Uint8Array[]): Promise<void> {
+  for (let left = pieces; left.length > 0; ) {
+    const { bytesWritten } = await file.writev(left);
+    left = after(bytesWritten, left);
+  }
+}
+
+/** What is left of the pieces after the first `bytes` bytes of them. */
+function after(bytes: number, pieces: readonly Uint8Array[]): Uint8Array[] {
+  const left = [...pieces];
+  while (left.length > 0 && left[0]!.length <= bytes) bytes -= left.shift()!.length;
+  if (left.length > 0) left[0] = left[0]!.subarray(bytes);
+  return left;
 }
 
 /** A rename is durable only once the folder that holds the name is. */
@@ -156,17 +168,22 @@ async function openBlob(path: string, gone: () => RepulsorError): Promise<FileHa
 async function* checkedChunks(file: FileHandle, ref: BlobRef, path: string): AsyncGenerator<Uint8Array> {
   const { size } = await file.stat();
   if (size !== ref.bytes) throw otherLength(path, size, ref);
-  const hash = createHash('sha256');
-  const buffer = new Uint8Array(Math.min(SLICE, Math.max(1, ref.bytes)));
-  for (let at = 0; at < ref.bytes; ) {
-    const { bytesRead } = await guarded(path, 'read the blob', () => file.read(buffer, 0, buffer.length, at));
-    if (bytesRead === 0) throw otherLength(path, at, ref);
-    at += bytesRead;
-    hash.update(buffer.subarray(0, bytesRead));
-    yield buffer.subarray(0, bytesRead);
+  const hash = await beginHash(ref.bytes);
+  try {
+    for (let at = 0; at < ref.bytes; ) {
+      const chunk = await hash.fill(async (buffer) => {
+        const { bytesRead } = await guarded(path, 'read the blob', () => file.read(buffer, 0, buffer.length, at));
+        return bytesRead;
+      });
+      if (chunk.length === 0) throw otherLength(path, at, ref);
+      at += chunk.length;
+      yield chunk;
+    }
+    const found = await hash.digest();
+    if (found !== ref.sha256) throw otherDigest(path, found);
+  } finally {
+    await hash.abandon();
   }
-  const found = hash.digest('hex');
-  if (found !== ref.sha256) throw otherDigest(path, found);
 }
 
 async function sizeOf(path: string): Promise<number | null> {

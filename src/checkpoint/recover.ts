@@ -9,6 +9,7 @@ import type { Committer } from './commit.ts';
 import { differingSettings } from './config-difference.ts';
 import { neededOffsets } from './needed-offsets.ts';
 import { type RestoredState, restore } from './restore.ts';
+import type { StateBlobs } from './state-blobs.ts';
 
 /** Settings that may differ from the committed ones, each with all below it: they shape the run, not its state. */
 export const FREE_SETTINGS: readonly string[] = [
@@ -32,6 +33,8 @@ export interface RecoverOptions {
   readonly complete?: (committed: unknown) => unknown;
   /** Go back to the newest commit that is whole, where the last one's blobs or rows are missing or damaged. */
   readonly fallback?: boolean;
+  /** Tensors whose memory those of the same name, shape and dtype are read into. */
+  readonly into?: StateBlobs;
 }
 
 export interface Recovered extends RestoredState {
@@ -45,7 +48,7 @@ export interface Recovered extends RestoredState {
  * @throws RepulsorError STATE_MISSING, STATE_DAMAGED, STATE_TRUNCATED, STATE_MISMATCH
  */
 export async function recover(options: RecoverOptions): Promise<Recovered | null> {
-  const { committer, fallback = false } = options;
+  const { committer, fallback = false, into } = options;
   const { log, store, run, config } = committer.settings;
   const skipped: { generation: number; error: RepulsorError }[] = [];
   for (let index = 0; ; index++) {
@@ -54,7 +57,8 @@ export async function recover(options: RecoverOptions): Promise<Recovered | null
     checkSettings(entry.commit, config, options);
     let restored: RestoredState;
     try {
-      restored = (await restore({ log, store, run, lineage: committer.lineage }, index))!;
+      const from = { log, store, run, lineage: committer.lineage };
+      restored = (await restore(from, index, { ...(into && { into }) }))!;
     } catch (error) {
       if (!isBroken(error) || !fallback) throw error;
       skipped.push({ generation: entry.commit.generation, error });

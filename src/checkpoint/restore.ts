@@ -29,6 +29,8 @@ export interface RestoreOptions {
   readonly blobs?: readonly string[];
   /** Whether to rebuild the queue. Default true. */
   readonly queue?: boolean;
+  /** Tensors whose memory those of the same name, shape and dtype are read into. */
+  readonly into?: StateBlobs;
 }
 
 /**
@@ -43,7 +45,8 @@ export async function restore(
   const entry = await from.lineage.at(index);
   if (entry === null) return null;
   const { commit, digest } = entry;
-  const state = await getState(from.store, commit.blobs, options.blobs);
+  const { blobs: names, into } = options;
+  const state = await getState(from.store, commit.blobs, { ...(names && { names }), ...(into && { into }) });
   const topic = runTopics(from.run).negatives;
   const queue = options.queue === false ? null : await readQueue(from.log, topic, from.lineage, index);
   return { commit, digest, state, queue, position: commit.position, journalDigest: commit.journalDigest };

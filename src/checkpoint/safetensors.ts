@@ -1,4 +1,4 @@
-import type { HostTensors } from '../engine/engine.ts';
+import type { HostTensor, HostTensors } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import {
   damaged,
@@ -9,6 +9,8 @@ import {
   type TensorEntry,
 } from './safetensors-header.ts';
 import type { BlobContent } from './store.ts';
+
+const DTYPE_NAME = { float32: 'F32', int32: 'I32' } as const;
 
 /** Elements as read: F16 and BF16 are widened to float32, which holds every value of theirs exactly. */
 export interface SafeTensor {
@@ -36,7 +38,7 @@ export function encodeSafetensors(tensors: HostTensors, metadata: Readonly<Recor
     checkWritable(name, shape, data);
     entries.push({
       name,
-      dtype: dtype === 'float32' ? 'F32' : 'I32',
+      dtype: DTYPE_NAME[dtype],
       shape,
       begin: at,
       end: at + data.byteLength,
@@ -58,13 +60,15 @@ export function encodeSafetensors(tensors: HostTensors, metadata: Readonly<Recor
 
 /**
  * Reads a whole file from its bytes in order, each tensor straight into its own memory. The source is read to its end,
- * so a check it makes there (a digest) has passed when this resolves. `where` names the file in errors.
+ * so a check it makes there (a digest) has passed when this resolves. `where` names the file in errors. A tensor of the
+ * name, shape and dtype of one in `into` is read into that one's memory.
  * @throws RepulsorError STATE_DAMAGED naming the file and the tensor
  */
 export async function decodeSafetensors(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   fileBytes: number,
   where: string,
+  into: HostTensors = {},
 ): Promise<SafetensorsFile> {
   const reader = byteReader(source, where);
   try {
@@ -75,15 +79,26 @@ export async function decodeSafetensors(
     const header = decodeHeader(headerBytes, fileBytes - 8 - headerBytes.length, where);
     const tensors = new Map<string, SafeTensor>();
     for (const { name, dtype, shape, begin, end } of header.tensors) {
-      const bytes = new Uint8Array(end - begin);
+      const place = placeIn(Object.hasOwn(into, name) ? into[name] : undefined, dtype, shape);
+      const bytes =
+        place === null ? new Uint8Array(end - begin) : new Uint8Array(place.buffer, place.byteOffset, place.byteLength);
       await reader.fill(bytes, `tensor ${JSON.stringify(name)}`);
-      tensors.set(name, { dtype, shape, data: elements(dtype, bytes.buffer) });
+      tensors.set(name, { dtype, shape, data: place ?? elements(dtype, bytes.buffer as ArrayBuffer) });
     }
     await reader.expectEnd();
     return { metadata: header.metadata, tensors };
   } finally {
     await reader.close();
   }
+}
+
+function placeIn(
+  tensor: HostTensor | undefined,
+  dtype: SafetensorsDType,
+  shape: readonly number[],
+): HostTensor['data'] | null {
+  if (tensor === undefined || tensor.shape.join() !== shape.join()) return null;
+  return DTYPE_NAME[tensor.dtype] === dtype ? tensor.data : null;
 }
 
 /** The tensors as the engine takes them. @throws RepulsorError STATE_DAMAGED for a dtype that no state has */

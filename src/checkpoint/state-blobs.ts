@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Blob } from '../codec/records.ts';
 import type { HostTensors } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
+import { contentDigest } from './blob-content.ts';
 import { decodeSafetensors, encodeSafetensors, toHostTensors } from './safetensors.ts';
 import type { BlobContent, BlobStore } from './store.ts';
 
@@ -20,6 +19,7 @@ export async function putState(
 ): Promise<{ blobs: Blob[]; bytesWritten: number }> {
   const blobs: Blob[] = [];
   let bytesWritten = 0;
+  // One after the other: the store's calls share the few threads that the engine's steps are called on.
   for (const name of Object.keys(state).sort()) {
     const { ref, written } = await store.put(blobContent(name, state[name]!), owner);
     blobs.push({ name, ...ref });
@@ -38,35 +38,42 @@ export async function blobsOf(state: StateBlobs): Promise<Blob[]> {
   const blobs: Blob[] = [];
   for (const name of Object.keys(state).sort()) {
     const content = blobContent(name, state[name]!);
-    const hash = createHash('sha256');
-    for (const chunk of content.chunks()) {
-      hash.update(chunk);
-      await nextTurn();
-    }
-    blobs.push({ name, sha256: hash.digest('hex'), bytes: content.bytes });
+    blobs.push({ name, sha256: await contentDigest(content), bytes: content.bytes });
   }
   return blobs;
 }
 
 /**
- * Loads and checks the named blobs, all of them by default.
+ * Loads and checks the named blobs, all of them by default, side by side. A tensor of the name, shape and dtype of one in
+ * `into` is read into that one's memory: whoever knows where its gigabytes belong saves a copy of them.
  * @throws RepulsorError STATE_MISSING, STATE_DAMAGED naming the blob
  */
 export async function getState(
   store: BlobStore,
   blobs: readonly Blob[],
-  names: readonly string[] = blobs.map(({ name }) => name),
+  { names = blobs.map(({ name }) => name), into = {} }: { names?: readonly string[]; into?: StateBlobs } = {},
 ): Promise<StateBlobs> {
-  const state: [string, HostTensors][] = [];
-  for (const name of names) {
-    const blob = blobs.find((b) => b.name === name);
-    if (blob === undefined) {
-      throw new RepulsorError('STATE_MISSING', `the commit holds no blob named ${name}`, {
-        hint: `It holds ${blobs.map((b) => b.name).join(', ') || 'none'}.`,
-      });
-    }
-    const where = `the blob ${name} (${blob.sha256} in ${store.where})`;
-    state.push([name, toHostTensors(await decodeSafetensors(store.get(blob), blob.bytes, where), where)]);
-  }
-  return Object.fromEntries(state);
+  const reads = await Promise.allSettled(
+    names.map(async (name): Promise<[string, HostTensors]> => {
+      const blob = named(blobs, name);
+      const where = `the blob ${name} (${blob.sha256} in ${store.where})`;
+      const file = await decodeSafetensors(store.get(blob), blob.bytes, where, into[name]);
+      return [name, toHostTensors(file, where)];
+    }),
+  );
+  // All have ended, so that nothing is written into `into` any more; the first error in their order is the one told.
+  return Object.fromEntries(
+    reads.map((read) => {
+      if (read.status === 'rejected') throw read.reason;
+      return read.value;
+    }),
+  );
+}
+
+function named(blobs: readonly Blob[], name: string): Blob {
+  const blob = blobs.find((b) => b.name === name);
+  if (blob !== undefined) return blob;
+  throw new RepulsorError('STATE_MISSING', `the commit holds no blob named ${name}`, {
+    hint: `It holds ${blobs.map((b) => b.name).join(', ') || 'none'}.`,
+  });
 }

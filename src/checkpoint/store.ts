@@ -5,7 +5,11 @@ export interface BlobRef {
   readonly bytes: number;
 }
 
-/** Bytes to be stored. `chunks` can be asked for more than once and gives the same bytes each time. */
+/**
+ * Bytes to be stored. `chunks` can be asked for more than once and gives the same bytes each time, but only until the `put`
+ * settles: they may be views of an engine's memory, which is freed then. A store that hands them to a library which may
+ * keep them for longer (a socket's buffer) hands it copies.
+ */
 export interface BlobContent {
   readonly bytes: number;
   chunks(): Iterable<Uint8Array>;

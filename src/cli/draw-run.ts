@@ -33,7 +33,7 @@ export async function drawRun(
   const { model, sampling } = pipeline;
   const out = options.out ?? join(folder.folder, `samples-${step}.png`);
   const given = options.noise === undefined ? null : await readNoise(options.noise, model.input, options.layout);
-  const { ema } = await getState(store, blobs, ['ema']);
+  const { ema } = await getState(store, blobs, { names: ['ema'] });
   const parameters = flatten(ema, '', trainLayout(pipeline), 'the blob ema');
   const { engine, message, fellBack } = await openEngine({ name: options.engine });
   (fellBack ? console.warn : console.note)(message);

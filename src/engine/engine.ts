@@ -57,6 +57,14 @@ export interface ProgramDefinition {
   readonly fn: ProgramFunction;
 }
 
+/** State as it was between two runs. Whoever took it releases it. */
+export interface StateSnapshot {
+  /** Views of the engine's own memory: nothing may look at them, or write them, once they are released. */
+  readonly tensors: HostTensors;
+  /** Does nothing the second time. */
+  release(): void;
+}
+
 /** A compiled function and its state. Owned by whoever compiled it, who calls `dispose`. */
 export interface Program {
   /**
@@ -73,6 +81,12 @@ export interface Program {
   run(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<HostTensors>;
   /** Copies of the state, consistent with each other (taken between two runs). All of it, or the names given. */
   readState(names?: readonly string[]): Promise<HostTensors>;
+  /**
+   * The named state as it stands between two runs, without a copy where the engine keeps the old value of what a run
+   * replaces: then it costs the time of no run, and memory only as runs replace what it holds. Until it is released its
+   * values stay as they are, whatever runs. For a commit, which writes gigabytes while steps go on.
+   */
+  snapshot(names: readonly string[]): Promise<StateSnapshot>;
   /** Overwrites the named state. @throws RepulsorError ENGINE_FAILED when a shape or dtype does not fit. */
   writeState(values: HostTensors): Promise<void>;
   dispose(): void;
@@ -87,5 +101,10 @@ export interface Engine {
   /** Of the library underneath: "TensorFlow 2.21.0", "tfjs-wasm 4.22.0". */
   readonly version: string;
   compile(definition: ProgramDefinition): Promise<Program>;
+  /**
+   * Memory for a state tensor, its values not set, which `compile` takes as it is where the engine can, instead of a copy:
+   * for states of gigabytes that are read from a disk. It is the program's then, and nothing else may look at it or write it.
+   */
+  room(spec: TensorSpec): HostTensor;
   dispose(): void;
 }

@@ -1,8 +1,18 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../errors.ts';
-import type { DType, HostTensor, HostTensors, ProgramDefinition, ProgramFunction, TensorSpec } from './engine.ts';
+import type { DType, HostTensors, ProgramDefinition, ProgramFunction, TensorSpec } from './engine.ts';
 
 /** What every engine checks the same way, so that a mistake reads the same wherever it is made. */
+
+/** A definition without its initial values, which may be gigabytes: what a program keeps of it. */
+export type ProgramSignature = Omit<ProgramDefinition, 'state'> & {
+  readonly state: Readonly<Record<string, TensorSpec>>;
+};
+
+export function signatureOf(definition: ProgramDefinition): ProgramSignature {
+  const specs = Object.entries(definition.state).map(([name, { shape, dtype }]) => [name, { shape, dtype }] as const);
+  return { ...definition, state: Object.fromEntries(specs) };
+}
 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
@@ -25,7 +35,7 @@ function checkData(program: string, what: string, spec: TensorSpec, data: unknow
 }
 
 /** @throws RepulsorError ENGINE_FAILED naming the input that is missing, unknown, or of the wrong type or size. */
-export function checkInputs(definition: ProgramDefinition, inputs: Record<string, unknown>): void {
+export function checkInputs(definition: ProgramSignature, inputs: Record<string, unknown>): void {
   for (const [name, spec] of Object.entries(definition.inputs)) {
     checkData(definition.name, `input "${name}"`, spec, inputs[name]);
   }
@@ -41,14 +51,14 @@ export function checkInputs(definition: ProgramDefinition, inputs: Record<string
 }
 
 /** @throws RepulsorError ENGINE_FAILED when a step is none, or its number could not be told apart from another's. */
-export function checkStep(definition: ProgramDefinition, step: number): void {
+export function checkStep(definition: ProgramSignature, step: number): void {
   if (!Number.isSafeInteger(step) || step < 0) {
     refuse(definition.name, `step ${step} is not a safe integer >= 0`, 'count the steps from 0');
   }
 }
 
 /** @throws RepulsorError ENGINE_FAILED when a name is not part of the state. */
-export function checkStateNames(definition: ProgramDefinition, names: readonly string[]): void {
+export function checkStateNames(definition: ProgramSignature, names: readonly string[]): void {
   for (const name of names) {
     if (!Object.hasOwn(definition.state, name)) {
       refuse(definition.name, `there is no state "${name}"`, `its state: ${Object.keys(definition.state).join(', ')}`);
@@ -57,10 +67,10 @@ export function checkStateNames(definition: ProgramDefinition, names: readonly s
 }
 
 /** @throws RepulsorError ENGINE_FAILED when a name, shape or dtype is not that of the state. */
-export function checkStateValues(definition: ProgramDefinition, values: HostTensors): void {
+export function checkStateValues(definition: ProgramSignature, values: HostTensors): void {
   checkStateNames(definition, Object.keys(values));
   for (const [name, value] of Object.entries(values)) {
-    const spec = definition.state[name] as HostTensor;
+    const spec = definition.state[name]!;
     if (value.dtype !== spec.dtype || String(value.shape) !== String(spec.shape)) {
       refuse(
         definition.name,
@@ -81,14 +91,14 @@ export function checkDefinition(definition: ProgramDefinition): void {
 }
 
 /** dtype of a tensor as it leaves an engine: booleans leave as int32 (0 or 1). */
-export function hostDType(definition: ProgramDefinition, what: string, tensor: Tensor): DType {
+export function hostDType(definition: ProgramSignature, what: string, tensor: Tensor): DType {
   if (tensor.dtype === 'float32' || tensor.dtype === 'int32') return tensor.dtype;
   if (tensor.dtype === 'bool') return 'int32';
   return refuse(definition.name, `${what} is ${tensor.dtype}`, 'return float32, int32 or bool tensors');
 }
 
 /** @throws RepulsorError ENGINE_FAILED naming the tensor that the function returned and should not have. */
-export function checkResult(definition: ProgramDefinition, result: ReturnType<ProgramFunction>): void {
+export function checkResult(definition: ProgramSignature, result: ReturnType<ProgramFunction>): void {
   if (result instanceof Promise) {
     refuse(
       definition.name,
@@ -98,7 +108,7 @@ export function checkResult(definition: ProgramDefinition, result: ReturnType<Pr
   }
   checkStateNames(definition, Object.keys(result.state ?? {}));
   for (const [name, tensor] of Object.entries(result.state ?? {})) {
-    const spec = definition.state[name] as HostTensor;
+    const spec = definition.state[name]!;
     if (tensor.dtype !== spec.dtype || String(tensor.shape) !== String(spec.shape)) {
       const got = `${tensor.dtype} [${tensor.shape.join(', ')}]`;
       refuse(
@@ -112,7 +122,7 @@ export function checkResult(definition: ProgramDefinition, result: ReturnType<Pr
 }
 
 /** What a run or a compilation threw, as an error that says where. */
-export function engineFailure(definition: ProgramDefinition, doing: string, cause: unknown): RepulsorError {
+export function engineFailure(definition: ProgramSignature, doing: string, cause: unknown): RepulsorError {
   if (cause instanceof RepulsorError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
   return new RepulsorError('ENGINE_FAILED', `program "${definition.name}", ${doing}: ${message}`, {

@@ -5,7 +5,7 @@ import type { HostTensors } from '../engine/engine.ts';
 /**
  * The negative queue on the host: the same ring as on the device (src/memory-bank/queue.ts), slot for slot, bit for bit.
  * Row i of the history lies in slot i mod capacity, so its content is a function of the rows ever put in, which is what
- * the negatives topic holds. The trainer keeps one beside the device's ring to digest it; recovery rebuilds one.
+ * the negatives topic holds: recovery rebuilds it from there.
  */
 export interface QueueHistory {
   /** K, at least 1. */
@@ -98,16 +98,38 @@ export function queueState(queue: QueueHistory): HostTensors {
  *   steps, labels := i32 per valid row; rows := dim f32 per valid row; all oldest row first, little-endian
  */
 export function queueDigest(queue: QueueHistory): Uint8Array {
+  const hash = createHash('sha256');
+  for (const piece of digestedBytes(queue)) hash.update(piece);
+  return hash.digest();
+}
+
+/** What `queueDigest` hashes, in pieces, without a copy of the rows. */
+export function digestedBytes(queue: QueueHistory): Uint8Array[] {
   const { capacity, dim, count, rows, labels, steps } = queue;
   const shape = new DataView(new ArrayBuffer(16));
   shape.setUint32(0, capacity, true);
   shape.setUint32(4, dim, true);
   shape.setBigUint64(8, BigInt(count), true);
-  const hash = createHash('sha256').update('repulsor queue 1\0', 'ascii').update(shape);
   // Until the first wrap the valid rows lie in slots 0 .. count - 1; after it the oldest lies at the pointer.
   const split = count < capacity ? 0 : count % capacity;
   const end = Math.min(count, capacity);
-  for (const [column, width] of [[steps, 1] as const, [labels, 1] as const, [rows, dim] as const])
-    hash.update(column.subarray(split * width, end * width)).update(column.subarray(0, split * width));
-  return hash.digest();
+  const columns = [[steps, 1] as const, [labels, 1] as const, [rows, dim] as const].flatMap(([column, width]) => [
+    column.subarray(split * width, end * width),
+    column.subarray(0, split * width),
+  ]);
+  const bytes = columns.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength));
+  return [Buffer.from('repulsor queue 1\0', 'ascii'), new Uint8Array(shape.buffer), ...bytes];
+}
+
+/** The ring as the engine holds it, after `count` rows: views of what is given. */
+export function queueFromState(state: HostTensors, count: number): QueueHistory {
+  const rows = state['queue.rows']!;
+  return {
+    capacity: rows.shape[0]!,
+    dim: rows.shape[1]!,
+    count,
+    rows: rows.data as Float32Array,
+    labels: state['queue.labels']!.data as Int32Array,
+    steps: state['queue.steps']!.data as Int32Array,
+  };
 }

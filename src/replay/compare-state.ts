@@ -50,7 +50,7 @@ async function keptState(
   names?: readonly string[],
 ): Promise<StateBlobs | null> {
   try {
-    return await getState(store, blobs, names);
+    return await getState(store, blobs, names && { names });
   } catch (error) {
     if (error instanceof RepulsorError && error.code === 'STATE_MISSING') return null;
     throw error;

@@ -19,26 +19,18 @@ export class Retraining {
   readonly #engine: Engine;
   #program: Program;
   #pipeline: Pipeline;
-  readonly #stateNames: readonly string[];
 
-  private constructor(
-    engine: Engine,
-    program: Program,
-    pipeline: Pipeline,
-    queue: QueueHistory | null,
-    stateNames: readonly string[],
-  ) {
+  private constructor(engine: Engine, program: Program, pipeline: Pipeline, queue: QueueHistory | null) {
     this.#engine = engine;
     this.#program = program;
     this.#pipeline = pipeline;
     this.queue = queue;
-    this.#stateNames = stateNames;
   }
 
   /** From a committed state, or from the one that the seed gives. The caller disposes it. */
   static async begin(engine: Engine, pipeline: Pipeline, from: RestoredState | null): Promise<Retraining> {
     const { state, queue } = stateToTrain(pipeline, from);
-    return new Retraining(engine, await compileStep(engine, pipeline, state), pipeline, queue, Object.keys(state));
+    return new Retraining(engine, await compileStep(engine, pipeline, state), pipeline, queue);
   }
 
   /** The settings of the steps to come: a run may go on with others. Compiles again where the step itself changes. */
@@ -76,7 +68,7 @@ export class Retraining {
 
   /** What a commit now would store as blobs. */
   async blobs(): Promise<StateBlobs> {
-    const state = await this.#program.readState(blobEntries(this.#stateNames));
+    const state = await this.#program.readState(blobEntries(this.#pipeline));
     return toBlobs(state, trainLayout(this.#pipeline));
   }
 

@@ -67,7 +67,7 @@ export async function firstCommit(log: Log, pipeline: Pipeline, { from, since }:
   return {
     step: 0,
     state: toBlobs(
-      Object.fromEntries(blobEntries(Object.keys(state)).map((name) => [name, state[name]!])),
+      Object.fromEntries(blobEntries(pipeline).map((name) => [name, state[name]!])),
       trainLayout(pipeline),
     ),
     position,
@@ -95,7 +95,8 @@ function bySeed(pipeline: Pipeline): Begun {
 
 function carriedOver(pipeline: Pipeline, origin: RestoredState): Begun {
   const { state: initial, queue } = stateToTrain(pipeline, null);
-  const { params, ema, slow } = fromBlobs(origin.state, trainLayout(pipeline));
+  const wanted = ['params', 'ema', ...(origin.state['keys'] === undefined ? [] : ['slow'])];
+  const { params, ema, slow } = fromBlobs(origin.state, wanted, trainLayout(pipeline));
   const state: HostTensors = { ...initial, params: params!, ema: ema! };
   const carried = ['params', 'ema'];
   if (hasSlowCopy(pipeline)) {

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Committer } from '../checkpoint/commit.ts';
+import { hashOf } from '../checkpoint/background-hash.ts';
+import type { CommitRequest, Committer } from '../checkpoint/commit.ts';
 import { encode } from '../codec/single-object.ts';
 import type { Program } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
-import { queueDigest } from '../memory-bank/changelog.ts';
+import { digestedBytes, type QueueHistory, queueFromState } from '../memory-bank/changelog.ts';
 import type { ParameterLayout } from '../model/parameters.ts';
 import { asDeadLetter } from '../operators/dead-letter.ts';
 import type { StreamPosition } from '../operators/position.ts';
@@ -11,6 +12,9 @@ import type { Input } from './input.ts';
 import type { CommitReport } from './report.ts';
 import { toBlobs } from './state-blobs.ts';
 import type { Uncommitted } from './uncommitted.ts';
+
+/** What a queue's digest is made of. */
+const QUEUE_COLUMNS = ['queue.rows', 'queue.labels', 'queue.steps'];
 
 /** Commits that may fail in a row for want of a disk or a broker before the run gives up. */
 const MOST_FAILURES = 3;
@@ -33,8 +37,8 @@ export interface Standing {
 }
 
 /**
- * Commits beside the training: a step waits only for the copy of the state; the writing goes on while steps run. One
- * commit at a time: one that falls due meanwhile waits for the next step after.
+ * Commits beside the training: a step waits only until the state is held as it stands; the writing goes on while steps run.
+ * One commit at a time: one that falls due meanwhile waits for the next step after.
  */
 export class Commits {
   readonly #committer: Committer;
@@ -158,27 +162,28 @@ export class Commits {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  async #begin({ step, position }: Standing): Promise<void> {
-    const { journal, negatives, queue } = this.#uncommitted;
+  async #begin(standing: Standing): Promise<void> {
+    const { step, position } = standing;
     const begun = performance.now();
-    const state = await this.#program.readState(this.#entries);
+    const { journal, negatives, queueCount } = this.#uncommitted;
+    const snapshot = await this.#program.snapshot([...this.#entries, ...(queueCount === null ? [] : QUEUE_COLUMNS)]);
     const request = {
       step,
-      state: toBlobs(state, this.#layout),
+      state: toBlobs(snapshot.tensors, this.#layout),
       position,
       journal: [...journal],
       negatives: [...negatives],
-      queue: queue && { capacity: queue.capacity, dim: queue.dim, count: queue.count, digest: queueDigest(queue) },
       deadLetters: this.#input
         .rejectionsBefore(position)
         .map((rejection) => encode('dead-letter', asDeadLetter(rejection, Date.now()))),
       stallSeconds: (performance.now() - begun) / 1000,
     };
+    const queue = queueCount === null ? null : queueFromState(snapshot.tensors, queueCount);
     this.#time = performance.now();
     this.#attempted = step;
     this.#running = this.#input
       .demandSameTopics()
-      .then(() => this.#committer.commit(request))
+      .then(() => this.#commit(request, queue))
       .then(
         (report) => {
           this.#step = step;
@@ -190,8 +195,17 @@ export class Commits {
         (error: unknown) => this.#failed(error),
       )
       .finally(() => {
+        snapshot.release();
         this.#running = null;
       });
+  }
+
+  /** The queue's digest is of the rows that the steps were trained against: the engine's own, not a second ring's. */
+  async #commit(request: Omit<CommitRequest, 'queue'>, queue: QueueHistory | null): Promise<CommitReport> {
+    if (queue === null) return this.#committer.commit({ ...request, queue });
+    const { capacity, dim, count, rows } = queue;
+    const digest = Buffer.from(await hashOf(digestedBytes(queue), rows.byteLength), 'hex');
+    return this.#committer.commit({ ...request, queue: { capacity, dim, count, digest } });
   }
 
   /** What may pass (a full disk, a broker that restarts) is tried again, with what came since. */

@@ -6,7 +6,7 @@ import { emptyHistory, type QueueHistory, queueState } from '../memory-bank/chan
 import type { Batch } from '../operators/batch.ts';
 import { learningRateAt, queueWeightAt } from '../optim/schedule.ts';
 import type { Pipeline } from './pipeline.ts';
-import { fromBlobs } from './state-blobs.ts';
+import { blobEntries, fromBlobs } from './state-blobs.ts';
 import { initialState, keyDim, trainLayout } from './train-state.ts';
 import { stepInputs, trainStep } from './train-step.ts';
 
@@ -20,12 +20,11 @@ export function stateToTrain(
   pipeline: Pipeline,
   committed: { readonly state: StateBlobs; readonly queue: QueueHistory | null } | null,
 ): { state: HostTensors; queue: QueueHistory | null } {
-  const initial = initialState(pipeline);
   const capacity = pipeline.losses.repulsion?.queue ?? 0;
   const queue = committed?.queue ?? (capacity > 0 ? emptyHistory(capacity, keyDim(pipeline)) : null);
-  if (committed === null) return { state: initial, queue };
-  const restored = fromBlobs(committed.state, trainLayout(pipeline));
-  return { state: { ...initial, ...restored, ...(queue && queueState(queue)) }, queue };
+  if (committed === null) return { state: initialState(pipeline), queue };
+  const restored = fromBlobs(committed.state, blobEntries(pipeline), trainLayout(pipeline));
+  return { state: { ...restored, ...(queue && queueState(queue)) }, queue };
 }
 
 /** Compiles the step, with `state` on the device. The caller disposes it. */

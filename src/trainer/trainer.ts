@@ -21,7 +21,7 @@ import { definePipeline, type Pipeline, type PipelineInput, topicsOf } from './p
 import type { CommitReport, StepReport } from './report.ts';
 import { guardRetention } from './retention-guard.ts';
 import { compileStep, runStep, stateToTrain } from './run-step.ts';
-import { blobEntries } from './state-blobs.ts';
+import { blobEntries, roomForBlobs } from './state-blobs.ts';
 import { stepReport } from './step-report.ts';
 import { trainLayout } from './train-state.ts';
 import { Uncommitted } from './uncommitted.ts';
@@ -110,24 +110,14 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     ...(settings.onEffect && { onEffect: settings.onEffect }),
   });
   try {
-    return await trainOn(committer, settings);
+    return await trainOn(committer);
   } finally {
     await committer.close();
   }
 
-  async function trainOn(committer: Committer, { fallback = false, beginning }: TrainSettings): Promise<TrainResult> {
-    const freeSettings = [...FREE_SETTINGS, ...TUNABLE_SETTINGS];
-    const recovered = await recover({ committer, inputs: log, fallback, freeSettings, complete });
-    for (const { generation, error } of recovered?.skipped ?? [])
-      observer.onWarning?.(`commit ${generation} is not whole and is given up: ${error.message}`);
-    if (recovered !== null) tellChanges(recovered.commit, committer.settings.config, observer);
-    if (recovered !== null && beginning) checkBeginning(recovered.commit, beginning);
-    const start = recovered ?? (beginning ? await begin(committer, beginning) : null);
-    // Also for a run that makes no commit any more, or cannot before there is room: it may keep fewer of them now.
-    committer.collect();
-    const { state, queue } = stateToTrain(pipeline, start);
-    const program = await compileStep(engine, pipeline, state);
-    const input = openInput(log, pipeline, start?.position ?? null, observer);
+  async function trainOn(committer: Committer): Promise<TrainResult> {
+    const { commit, program, queueCount, journalDigest } = await resume(committer);
+    const input = openInput(log, pipeline, commit?.position ?? null, observer);
     const guard = await guardRetention({
       log,
       inputs: topicsOf(pipeline.source),
@@ -137,17 +127,17 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       onWarning: (message) => observer.onWarning?.(message),
     });
     try {
-      observer.onStart?.(start?.commit ?? null);
-      const uncommitted = new Uncommitted(start?.journalDigest ?? ZERO_DIGEST, queue);
+      observer.onStart?.(commit);
+      const uncommitted = new Uncommitted(journalDigest, queueCount);
       const commits = new Commits({
         committer,
         program,
         layout: trainLayout(pipeline),
-        entries: blobEntries(Object.keys(state)),
+        entries: blobEntries(pipeline),
         uncommitted,
         input,
         settings: pipeline.commit,
-        step: start?.commit.step ?? 0,
+        step: commit?.step ?? 0,
         onCommit: (report) => {
           guard.committed();
           observer.onCommit?.(report);
@@ -155,7 +145,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         onFailure: (error) => observer.onCommitFailure?.(error),
       });
       try {
-        const from = { step: start?.commit.step ?? 0, position: start?.position ?? null };
+        const from = { step: commit?.step ?? 0, position: commit?.position ?? null };
         return await steps(program, input, commits, uncommitted, from);
       } finally {
         await commits.settle();
@@ -165,6 +155,29 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       await input.close();
       program.dispose();
     }
+  }
+
+  /** The state itself, gigabytes, is the program's when this resolves, and nothing here refers to it any more. */
+  async function resume(committer: Committer) {
+    const { fallback = false, beginning } = settings;
+    const freeSettings = [...FREE_SETTINGS, ...TUNABLE_SETTINGS];
+    const into = roomForBlobs(engine, blobEntries(pipeline), trainLayout(pipeline));
+    const recovered = await recover({ committer, inputs: log, fallback, freeSettings, complete, into });
+    for (const { generation, error } of recovered?.skipped ?? [])
+      observer.onWarning?.(`commit ${generation} is not whole and is given up: ${error.message}`);
+    if (recovered !== null) tellChanges(recovered.commit, committer.settings.config, observer);
+    if (recovered !== null && beginning) checkBeginning(recovered.commit, beginning);
+    const start = recovered ?? (beginning ? await begin(committer, beginning) : null);
+    // Also for a run that makes no commit any more, or cannot before there is room: it may keep fewer of them now.
+    committer.collect();
+    const { state, queue } = stateToTrain(pipeline, start);
+    const program = await compileStep(engine, pipeline, state);
+    return {
+      commit: start?.commit ?? null,
+      journalDigest: start?.journalDigest ?? ZERO_DIGEST,
+      queueCount: queue?.count ?? null,
+      program,
+    };
   }
 
   async function begin(committer: Committer, how: Beginning): Promise<RestoredState | null> {
@@ -209,7 +222,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
           stepSeconds: (performance.now() - got) / 1000,
           waitSeconds: (got - asked) / 1000,
         },
-        Math.min((uncommitted.queue?.count ?? 0) + batch.size, uncommitted.queue?.capacity ?? 0),
+        Math.min((uncommitted.queueCount ?? 0) + batch.size, pipeline.losses.repulsion?.queue ?? 0),
       );
       if (!allFinite(report)) throw diverged(step, report);
       uncommitted.add({

@@ -197,3 +197,37 @@ test('the source is closed when reading fails', async () => {
   await expect(decodeSafetensors(source(), 10, 'x')).rejects.toThrow();
   expect(closed).toBe(true);
 });
+
+describe('what is read into memory of the caller', () => {
+  const vector = Float32Array.of(1, 2, 3, 4);
+  const bytes = whole(
+    encodeSafetensors({
+      a: { dtype: 'float32', shape: [3], data: vector.slice(0, 3) },
+      b: { dtype: 'float32', shape: [1], data: vector.slice(3) },
+    }),
+  );
+  const read = (into: HostTensors) => decodeSafetensors([bytes], bytes.length, 'x.safetensors', into);
+
+  test('lies there, the tensors side by side', async () => {
+    const flat = new Float32Array(4);
+    const { tensors } = await read({
+      a: { dtype: 'float32', shape: [3], data: flat.subarray(0, 3) },
+      b: { dtype: 'float32', shape: [1], data: flat.subarray(3) },
+    });
+    expect(flat).toEqual(vector);
+    expect(tensors.get('a')!.data.buffer).toBe(flat.buffer);
+    expect(tensors.get('b')!.data.buffer).toBe(flat.buffer);
+  });
+
+  test('lies elsewhere where shape or dtype are others, and the caller’s memory stays as it was', async () => {
+    const a = new Float32Array(3);
+    const b = new Int32Array(1);
+    const { tensors } = await read({
+      a: { dtype: 'float32', shape: [1, 3], data: a },
+      b: { dtype: 'int32', shape: [1], data: b },
+    });
+    expect(tensors.get('a')!.data).toEqual(vector.slice(0, 3));
+    expect(tensors.get('b')!.data).toEqual(vector.slice(3));
+    expect([...a, ...b]).toEqual([0, 0, 0, 0]);
+  });
+});

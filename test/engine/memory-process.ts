@@ -16,6 +16,12 @@ async function programs(times: number): Promise<void> {
     await program.run(transformerInputs(size, 0), 0);
     await program.readState();
     program.dispose();
+    // Room is taken by a program, or given back when it is forgotten.
+    const room = engine.room({ shape: [1 << 18], dtype: 'float32' });
+    engine.room({ shape: [1 << 18], dtype: 'float32' });
+    const fn0 = (_: object, inputs: Record<string, tf.Tensor>) => ({ outputs: inputs });
+    const x = { shape: [], dtype: 'int32' } as const;
+    (await engine.compile({ name: 'takes', seed: 0, state: { room }, inputs: { x }, fn: fn0 })).dispose();
     // A definition that fails half-way leaves nothing behind either.
     const inputs = { x: { shape: [2, 2], dtype: 'float32' } } as const;
     const fails = { name: 'fails', seed: 0, state: { s: gaussian('s', [1 << 18]) }, inputs };
@@ -44,6 +50,7 @@ async function runs(times: number): Promise<void> {
   for (let i = 0; i < times; i++) {
     await program.run({ x }, i);
     if (i % 10 === 0) await program.writeState(await program.readState(['s']));
+    if (i % 10 === 5) (await program.snapshot(['s'])).release();
   }
   program.dispose();
 }

@@ -64,6 +64,55 @@ describe.each(['native', 'wasm', 'cpu'] as const)('a program on the %s engine', 
     expect(state).toEqual({ runs: int([], [1]) });
   });
 
+  it('holds the state as it stood, whatever runs and is written after it, until it is released', async () => {
+    const program = await counter();
+    const by = Float32Array.of(1, 10);
+    await program.run({ by }, 0);
+    const [first, , second] = await Promise.all([
+      program.snapshot(['total', 'untouched']),
+      program.run({ by }, 1),
+      program.snapshot(['total']),
+    ]);
+    for (let step = 2; step < 20; step++) await program.run({ by }, step);
+    await program.writeState({ total: float([2], [0, 0]), untouched: float([3], [0, 0, 0]) });
+    expect(first.tensors).toEqual({ total: float([2], [2, 12]), untouched: float([3], [7, 8, 9]) });
+    expect(second.tensors).toEqual({ total: float([2], [3, 22]) });
+    first.release();
+    expect(second.tensors).toEqual({ total: float([2], [3, 22]) });
+    second.release();
+    second.release();
+    const last = await program.snapshot(['runs']);
+    program.dispose();
+    await expect(program.snapshot(['runs'])).rejects.toMatchObject({ code: 'ENGINE_FAILED' });
+    expect(last.tensors).toEqual({ runs: int([], [20]) });
+    last.release();
+  });
+
+  it('takes the room that it gave as it is, and room of another shape or part of one as any memory', async () => {
+    const room = engine.room({ shape: [4], dtype: 'float32' });
+    const misshapen = engine.room({ shape: [4], dtype: 'float32' });
+    const whole = engine.room({ shape: [4], dtype: 'int32' });
+    room.data.set([1, 2, 3, 4]);
+    misshapen.data.set([5, 6, 7, 8]);
+    whole.data.set([9, 10, 11, 12]);
+    const program = await compile({
+      state: {
+        room,
+        misshapen: { ...misshapen, shape: [2, 2] },
+        part: { shape: [2], dtype: 'int32', data: whole.data.subarray(2) },
+        empty: engine.room({ shape: [0], dtype: 'float32' }),
+      },
+      fn: (state) => ({ state: { room: tf.mul(state['room']!, 2) }, outputs: { room: state['room']! } }),
+    });
+    expect((await program.run({}, 0))['room']).toEqual(float([4], [1, 2, 3, 4]));
+    expect(await program.readState()).toEqual({
+      room: float([4], [2, 4, 6, 8]),
+      misshapen: float([2, 2], [5, 6, 7, 8]),
+      part: int([2], [11, 12]),
+      empty: float([0], []),
+    });
+  });
+
   it('writes the state, all of it or a part, and goes on from there', async () => {
     const program = await counter();
     const by = Float32Array.of(1, 1);
@@ -199,6 +248,7 @@ describe.each(['native', 'wasm', 'cpu'] as const)('a program on the %s engine', 
     it('a state that it does not have, or of another shape or type', async () => {
       const program = await counter();
       await expect(program.readState(['totals'])).rejects.toMatchObject(refusal('no state "totals"'));
+      await expect(program.snapshot(['totals'])).rejects.toMatchObject(refusal('no state "totals"'));
       await expect(program.writeState({ totals: float([2], [1, 2]) })).rejects.toMatchObject(
         refusal('no state "totals"'),
       );

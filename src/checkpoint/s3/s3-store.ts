@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { beginHash } from '../background-hash.ts';
 import { contentDigest } from '../blob-content.ts';
 import { missingBlob, otherDigest, otherLength } from '../blob-errors.ts';
 import { blobName, parseBlobName } from '../blob-name.ts';
@@ -77,20 +77,21 @@ export function openS3Store(url: string, options: { readonly onEffect?: OnEffect
       if (copy === undefined) throw missingBlob(address.url, ref);
       const path = `s3://${address.bucket}/${copy.key}`;
       if (copy.bytes !== ref.bytes) throw otherLength(path, copy.bytes, ref);
-      const hash = createHash('sha256');
+      const hash = await beginHash(ref.bytes);
       const parts = await asked(what, async (bucket) => readObject(bucket, copy));
       try {
         for (;;) {
           const next = await asked(what, () => parts.next().catch(asGone));
           if (next.done) break;
-          hash.update(next.value);
+          await hash.update(next.value);
           yield next.value;
         }
+        const found = await hash.digest();
+        if (found !== ref.sha256) throw otherDigest(path, found);
       } finally {
         await parts.return(undefined);
+        await hash.abandon();
       }
-      const found = hash.digest('hex');
-      if (found !== ref.sha256) throw otherDigest(path, found);
 
       function asGone(error: unknown): never {
         throw isNotFound(error) || isConditionFailed(error) ? missingBlob(address.url, ref) : error;

@@ -82,7 +82,7 @@ async function uploadParts(
   return etags;
 }
 
-/** Pieces of exactly `size` bytes, the last one smaller: views where a chunk holds one whole, else copies. */
+/** Pieces of exactly `size` bytes, the last one smaller. Copies: a socket may hold one for longer than the upload does. */
 export function* inParts(content: BlobContent, size: number): Generator<Uint8Array> {
   let held: Uint8Array[] = [];
   let bytes = 0;
@@ -93,10 +93,10 @@ export function* inParts(content: BlobContent, size: number): Generator<Uint8Arr
       bytes += piece.length;
       at += piece.length;
       if (bytes < size) continue;
-      yield held.length === 1 ? held[0]! : Buffer.concat(held);
+      yield Buffer.concat(held);
       held = [];
       bytes = 0;
     }
   }
-  if (bytes > 0) yield held.length === 1 ? held[0]! : Buffer.concat(held);
+  if (bytes > 0) yield Buffer.concat(held);
 }

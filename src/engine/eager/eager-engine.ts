@@ -62,6 +62,10 @@ const engine = (name: 'wasm' | 'cpu', library: string): Engine => ({
   threads: 1,
   version: library,
   compile: async (definition) => new EagerProgram(name, definition),
+  room: ({ shape, dtype }) => {
+    const size = tf.util.sizeFromShape([...shape]);
+    return { shape: [...shape], dtype, data: dtype === 'float32' ? new Float32Array(size) : new Int32Array(size) };
+  },
   // The backend stays: tfjs shares it by the whole process, and it holds no tensors but those of programs.
   dispose: () => {},
 });

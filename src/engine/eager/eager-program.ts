@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../../errors.ts';
 import { normals, uniforms } from '../../random/philox.ts';
-import type { HostTensor, HostTensors, Program, ProgramDefinition, Random, Tensors } from '../engine.ts';
+import type { HostTensor, HostTensors, Program, ProgramDefinition, Random, StateSnapshot, Tensors } from '../engine.ts';
 import { onBackend } from '../on-backend.ts';
 import * as contract from '../program-contract.ts';
 import { Turns } from '../turns.ts';
@@ -10,7 +10,7 @@ import { Turns } from '../turns.ts';
 export class EagerProgram implements Program {
   readonly compiled = { seconds: 0, ops: 0 };
   readonly #backend: string;
-  readonly #definition: ProgramDefinition;
+  readonly #definition: contract.ProgramSignature;
   readonly #turns = new Turns();
   /** Owned here: replaced tensors are disposed at once, the rest by `dispose`. */
   readonly #state: Map<string, tf.Tensor>;
@@ -19,7 +19,7 @@ export class EagerProgram implements Program {
   constructor(backend: string, definition: ProgramDefinition) {
     contract.checkDefinition(definition);
     this.#backend = backend;
-    this.#definition = definition;
+    this.#definition = contract.signatureOf(definition);
     this.#state = onBackend(
       backend,
       () => new Map(Object.entries(definition.state).map(([name, value]) => [name, upload(value)])),
@@ -41,6 +41,11 @@ export class EagerProgram implements Program {
       this.#refuseIfDisposed();
       return download((names ?? [...this.#state.keys()]).map((name) => [name, this.#state.get(name)!.clone()]));
     });
+  }
+
+  /** A copy: what a backend keeps is its own, and is read by copying it. */
+  async snapshot(names: readonly string[]): Promise<StateSnapshot> {
+    return { tensors: await this.readState(names), release: () => {} };
   }
 
   async writeState(values: HostTensors): Promise<void> {

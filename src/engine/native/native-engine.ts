@@ -5,6 +5,7 @@ import { type CApi, loadCApi } from './c-api.ts';
 import { sessionConfig } from './config.ts';
 import { findLibraries } from './libraries.ts';
 import { NativeProgram } from './native-program.ts';
+import { roomFor } from './state-room.ts';
 
 /** Loaded libraries stay for the life of the process, and their thread pool has the size its first session asked for. */
 let loaded: { readonly api: CApi; readonly threads: number } | undefined;
@@ -33,6 +34,7 @@ export async function openNativeEngine(threads = availableParallelism()): Promis
     threads,
     version: `TensorFlow ${api.version()}`,
     compile: (definition) => NativeProgram.compile(api, config, definition),
+    room: (spec) => roomFor(api, spec),
     // Each program owns what it uses, and libraries cannot be unloaded.
     dispose: () => {},
   };

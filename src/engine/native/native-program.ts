@@ -1,19 +1,20 @@
 import { RepulsorError } from '../../errors.ts';
-import type { HostTensor, HostTensors, Program, ProgramDefinition } from '../engine.ts';
+import type { HostTensor, HostTensors, Program, ProgramDefinition, StateSnapshot, TensorSpec } from '../engine.ts';
 import * as contract from '../program-contract.ts';
 import { Turns } from '../turns.ts';
 import { type CApi, DATA_TYPE, type Pointer } from './c-api.ts';
 import { Graph } from './graph.ts';
 import { GraphBackend } from './graph-backend.ts';
 import { RunPlan, Session } from './session.ts';
-import { copyTensor, newTensor } from './tensor-memory.ts';
+import { takeRoom } from './state-room.ts';
+import { copyTensor, newTensor, tensorView } from './tensor-memory.ts';
 import { type TracedProgram, trace } from './trace.ts';
 
 /** A program as a TensorFlow graph, its state in the variables of one session. */
 export class NativeProgram implements Program {
   readonly compiled: Program['compiled'];
   readonly #api: CApi;
-  readonly #definition: ProgramDefinition;
+  readonly #definition: contract.ProgramSignature;
   readonly #graph: Graph;
   readonly #session: Session;
   readonly #traced: TracedProgram;
@@ -23,7 +24,7 @@ export class NativeProgram implements Program {
   #disposed = false;
 
   private constructor(
-    definition: ProgramDefinition,
+    definition: contract.ProgramSignature,
     graph: Graph,
     session: Session,
     traced: TracedProgram,
@@ -50,7 +51,7 @@ export class NativeProgram implements Program {
       const traced = trace(graph, GraphBackend.get(), definition);
       session = new Session(graph, config);
       const seconds = (performance.now() - start) / 1000;
-      const program = new NativeProgram(definition, graph, session, traced, seconds);
+      const program = new NativeProgram(contract.signatureOf(definition), graph, session, traced, seconds);
       await program.#write(definition.state);
       return program;
     } catch (error) {
@@ -74,13 +75,44 @@ export class NativeProgram implements Program {
   }
 
   async readState(names?: readonly string[]): Promise<HostTensors> {
-    contract.checkStateNames(this.#definition, names ?? []);
-    const wanted = new Set(names ?? Object.keys(this.#definition.state));
+    const { tensors, release } = await this.snapshot(names ?? Object.keys(this.#definition.state));
+    try {
+      return Object.fromEntries(
+        Object.entries(tensors).map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]),
+      );
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * A fetch is a reference to the variable's buffer, and TensorFlow writes no buffer that somebody else refers to: a step
+   * assigns new ones, and an optimizer that updates in place copies first what is referred to
+   * (training_op_helpers.h, PrepareToUpdateVariable).
+   */
+  async snapshot(names: readonly string[]): Promise<StateSnapshot> {
+    contract.checkStateNames(this.#definition, names);
+    const wanted = new Set(names);
     return this.#turn('while its state was read', async () => {
-      // All are fetched, whatever is wanted: a fetch is a reference, only what is collected is copied. Each new set
-      // of fetches would cost TensorFlow another copy of the graph, kept for the session's life.
+      // All are fetched, whatever is wanted. Each new set of fetches would cost TensorFlow another copy of the graph,
+      // kept for the session's life.
       const fetched = await this.#run(this.#read, []);
-      return this.#collect(Object.entries(this.#definition.state), fetched, wanted);
+      const tensors: HostTensors = {};
+      let held: Pointer[] = [];
+      for (const [i, [name, { dtype, shape }]] of Object.entries(this.#definition.state).entries()) {
+        const tensor = fetched[i]!;
+        if (!wanted.has(name)) {
+          this.#api.deleteTensor(tensor);
+          continue;
+        }
+        held.push(tensor);
+        tensors[name] = { shape: [...shape], dtype, data: tensorView(this.#api, tensor, dtype) };
+      }
+      const release = () => {
+        for (const tensor of held) this.#api.deleteTensor(tensor);
+        held = [];
+      };
+      return { tensors, release };
     });
   }
 
@@ -119,7 +151,7 @@ export class NativeProgram implements Program {
   }
 
   #upload(value: HostTensor): Pointer {
-    return newTensor(this.#api, DATA_TYPE[value.dtype], value.shape, value.data);
+    return takeRoom(value) ?? newTensor(this.#api, DATA_TYPE[value.dtype], value.shape, value.data);
   }
 
   /** Runs, and deletes what was fed. */
@@ -131,17 +163,12 @@ export class NativeProgram implements Program {
     }
   }
 
-  /** Copies what was fetched, of the wanted names, and deletes all of it. */
-  #collect(
-    names: readonly (readonly [string, { readonly dtype: HostTensor['dtype']; readonly shape: readonly number[] }])[],
-    fetched: readonly Pointer[],
-    wanted?: ReadonlySet<string>,
-  ): HostTensors {
+  /** Copies what was fetched, and deletes it. */
+  #collect(names: readonly (readonly [string, TensorSpec])[], fetched: readonly Pointer[]): HostTensors {
     const host: HostTensors = {};
     for (const [i, [name, { dtype, shape }]] of names.entries()) {
       const tensor = fetched[i]!;
-      if (!wanted || wanted.has(name))
-        host[name] = { shape: [...shape], dtype, data: copyTensor(this.#api, tensor, dtype) };
+      host[name] = { shape: [...shape], dtype, data: copyTensor(this.#api, tensor, dtype) };
       this.#api.deleteTensor(tensor);
     }
     return host;

@@ -11,12 +11,17 @@ export function newTensor(api: CApi, type: number, shape: readonly number[], dat
   return tensor;
 }
 
+/** A float32 or int32 tensor's own memory, valid until it is deleted. */
+export function tensorView(api: CApi, tensor: Pointer, dtype: 'float32' | 'int32'): Float32Array | Int32Array {
+  const { buffer, byteOffset, byteLength } = api.tensorBytes(tensor);
+  return dtype === 'float32'
+    ? new Float32Array(buffer, byteOffset, byteLength / 4)
+    : new Int32Array(buffer, byteOffset, byteLength / 4);
+}
+
 /** A copy of a float32 or int32 tensor's values. */
 export function copyTensor(api: CApi, tensor: Pointer, dtype: 'float32' | 'int32'): Float32Array | Int32Array {
-  const bytes = api.tensorBytes(tensor);
-  const copy = dtype === 'float32' ? new Float32Array(bytes.length / 4) : new Int32Array(bytes.length / 4);
-  new Uint8Array(copy.buffer).set(bytes);
-  return copy;
+  return tensorView(api, tensor, dtype).slice();
 }
 
 /** tfjs's dtype of a TF_DataType, where it has one. */

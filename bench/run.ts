@@ -1,0 +1,54 @@
+/** `npm run bench -- NAME [--json]`: runs one benchmark. `npm run bench -- --help` lists them. */
+import { Command, CommanderError } from 'commander';
+import { openConsole, tellError } from '../src/cli/console.ts';
+import { EXIT } from '../src/errors.ts';
+import type { Benchmark, BenchmarkResult } from './benchmark.ts';
+import { describeMachine, type Machine } from './machine.ts';
+import { formatTable, short } from './table.ts';
+
+const BENCHMARKS = new Map<string, () => Promise<{ readonly benchmark: Benchmark }>>([
+  ['commit', () => import('./commit.ts')],
+]);
+
+const program = new Command('bench')
+  .usage('NAME [flags]')
+  .description('Measure this machine with the code of this tree. Comparisons are made in turns; see bench/README.md.')
+  .exitOverride()
+  .showHelpAfterError('(--help shows what can be asked)');
+
+const asked = process.argv[2] ?? '';
+for (const [name, load] of BENCHMARKS) {
+  if (BENCHMARKS.has(asked) && name !== asked) continue;
+  const { benchmark } = await load();
+  benchmark
+    .options(program.command(name).description(benchmark.summary))
+    .option('--json', 'one JSON object as the last line: machine, figures, goals')
+    .copyInheritedSettings(program)
+    .action(async (options: Record<string, unknown>) => {
+      const console = openConsole(options['json'] === true);
+      const machine = describeMachine();
+      const result = await benchmark.run(options, console.note);
+      const { figures, goals } = result;
+      console.result({ benchmark: name, machine, figures, goals }, forPeople(machine, result));
+    });
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) process.exitCode = tellError(error, process.argv.includes('--json'));
+  else process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+}
+
+function forPeople(machine: Machine, { tables, goals }: BenchmarkResult): string {
+  const { cpu, cores, memory_bytes, system, load, node } = machine;
+  const head = `${cpu}, ${cores} cores, ${short(memory_bytes / 2 ** 30)} GiB, ${system}, Node ${node}, load ${load.toFixed(1)}`;
+  const goalRows = Object.entries(goals).map(([name, { value, goal, met }]) => [
+    name,
+    value,
+    goal,
+    met ? 'met' : 'NOT MET',
+  ]);
+  const goalTable = { title: 'Goals', columns: ['goal', 'value', 'wanted', ''], rows: goalRows };
+  return [head, ...[...tables, goalTable].map(formatTable)].join('\n\n');
+}
