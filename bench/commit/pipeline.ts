@@ -22,7 +22,7 @@ export function pipelineOfState(bytes: number, commit: { readonly everySteps: nu
       losses: { repulsion: { lambda: 0.05, queue: 65_536, projection: { dim: 128 } } },
       steps,
       // By steps alone, so that every run of the benchmark makes the same commits.
-      commit: { ...commit, everySeconds: 86_400, keep: 2 },
+      commit: { ...commit, everySeconds: 86_400, keep: { last: 2 } },
       metrics: { port: 0 },
     });
   let width = 8;
