@@ -94,7 +94,8 @@ export function describeResumes(url: (folder: string) => string): void {
     }
 
     test('in epochs over two topics that grow meanwhile: the uninterrupted run, bit for bit', async () => {
-      const topics = [await topicOf([9, 2]), await topicOf([4])];
+      // 17 records in windows of 4: resumes come at every turn of the three partitions.
+      const topics = [await topicOf([9, 3]), await topicOf([5])];
       const source: Source = { topic: topics, follow: false };
       const whole = await inOne(source);
       expect(whole.newest.position.epoch).toBeGreaterThanOrEqual(2);
