@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { compileSchema } from '../../src/codec/record-type.ts';
+import { decode } from '../../src/codec/single-object.ts';
+
+/** A record as an earlier version wrote it: single-object encoding under the schema kept in schemas/past. */
+function writtenThen(file: string, value: unknown): Uint8Array {
+  const past = new URL(`../../schemas/past/${file}`, import.meta.url);
+  const schema = compileSchema(JSON.parse(readFileSync(past, 'utf8')));
+  const header = Buffer.alloc(10);
+  header.set([0xc3, 0x01]);
+  header.writeBigUInt64LE(schema.fingerprint, 2);
+  return Buffer.concat([header, schema.write(value)]);
+}
+
+test('a commit of version 0.1 is read: its position names one topic, and no record seen', () => {
+  const digest = new Uint8Array(32);
+  const position = {
+    epoch: 1,
+    samples: 9,
+    windows: 2,
+    next: [{ topic: 'images', partition: 0, offset: 5 }],
+    turn: 0,
+    bounds: [{ topic: 'images', partition: 0, begin: 0, end: 7 }],
+    window: { consumed: 1, records: [{ topic: 'images', partition: 0, offsets: [3, 4] }] },
+  };
+  const commit = {
+    formatVersion: 1,
+    run: 'run',
+    step: 3,
+    generation: 1,
+    epoch: 1,
+    time: 0,
+    blobs: [],
+    position,
+    negatives: { begin: 0, end: 0, capacity: 0, dim: 0, count: 0, digest },
+    journalBegin: 0,
+    journalEnd: 3,
+    journalDigest: digest,
+    previous: digest,
+    seed: 0,
+    configDigest: '',
+    schemaDigest: '',
+    engine: '',
+    config: '{}',
+  };
+  const read = decode('commit', writtenThen('commit.1.avsc', commit));
+  expect(structuredClone(read.position)).toEqual({ ...position, seen: [] });
+  expect(read).toMatchObject({ run: 'run', step: 3, journalEnd: 3 });
+});
