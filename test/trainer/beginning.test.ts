@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { samplesOf } from '../../src/checkpoint/journal.ts';
+import { keptCommits } from '../../src/checkpoint/kept-commits.ts';
 import { readState } from '../../src/checkpoint/restore.ts';
 import { openEngine } from '../../src/engine/choose.ts';
 import type { Engine } from '../../src/engine/engine.ts';
@@ -101,6 +102,15 @@ describe('a run that begins from another', () => {
     await start(run, tinyPipeline({ steps: 14, ...other }));
     await rm(join(folder, 'short-lived'), { recursive: true });
     expect(await replayed()).toMatchObject({ identicalThrough: 14, diverged: null, steps: 14 });
+  });
+
+  test('keeps the state it began with, however many commits come after it: the replay needs it', async () => {
+    const keep = { commit: { everySteps: 1, keep: { last: 2, every: null } } };
+    await start(run, tinyPipeline({ steps: 4, ...keep }), { beginning: from() });
+    for (const steps of [6, 8, 10]) await start(run, tinyPipeline({ steps, ...keep }));
+    const kept = await keptCommits(log, `${run}.commits`, await store(run));
+    expect(kept.map(({ step }) => step)).toEqual([10, expect.any(Number), 0]);
+    expect(await replayed()).toMatchObject({ identicalThrough: 10, diverged: null, steps: 10 });
   });
 
   test('begins at the commit of the step that is named, and says which there are where it is not', async () => {
