@@ -10,8 +10,10 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
+import { freePort } from '../../scripts/kafka.ts';
 import type { OnEffect } from '../../src/checkpoint/effects.ts';
 import { openS3Store } from '../../src/checkpoint/s3/s3-store.ts';
+import { Toxiproxy } from '../faults/toxiproxy.ts';
 import { s3ForTests } from './s3-server.ts';
 import { content, read, sha256, storeContract } from './store-contract.ts';
 
@@ -131,6 +133,33 @@ describe.runIf(server !== null)('a bucket of S3', () => {
     const requests = await requestsOf(async () => expect((await store.list()).length).toBe(1_006));
     expect(requests).toEqual({ 'ListObjectsV2 200': 2 });
     expect((await read(store, ref)).toString()).toBe('many');
+  });
+
+  test('connections that break in the middle of a body are gone on with, both ways', { timeout: 300_000 }, async () => {
+    const port = await freePort();
+    const proxy = await Toxiproxy.start(port, server!.port);
+    try {
+      // A connection takes or gives one part whole, and breaks in the next that it carries.
+      await proxy.add(
+        { type: 'limit_data', stream: 'upstream', attributes: { bytes: 20 * 1024 * 1024 } },
+        { type: 'limit_data', stream: 'downstream', attributes: { bytes: 12 * 1024 * 1024 } },
+      );
+      process.env['AWS_ENDPOINT_URL'] = `http://127.0.0.1:${port}`;
+      const store = open(newPrefix());
+      const chunks = Array.from({ length: 12 }, (_, i) => Buffer.alloc(8 * 1024 * 1024 + i, `piece ${i}`));
+      const { ref } = await store.put(content(...chunks), 1);
+      expect(sha256(await read(store, ref))).toBe(ref.sha256);
+      await proxy.refuse(true);
+      await expect(read(store, ref)).rejects.toMatchObject({
+        code: 'STORE_FAILED',
+        message: expect.stringContaining(`the server cannot be reached`),
+      });
+      await proxy.refuse(false);
+      expect((await store.put(content(...chunks), 1)).written).toBe(false);
+    } finally {
+      Object.assign(process.env, server!.environment);
+      await proxy.stop();
+    }
   });
 
   describe('says what is wrong, where, and what to do', () => {
