@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
@@ -138,25 +139,41 @@ describe.runIf(server !== null)('a bucket of S3', () => {
   test('connections that break in the middle of a body are gone on with, both ways', { timeout: 300_000 }, async () => {
     const port = await freePort();
     const proxy = await Toxiproxy.start(port, server!.port);
+    // Every connection breaks after so much: less than a part, and than a range.
+    const broken = (stream: 'upstream' | 'downstream') =>
+      proxy.add({ type: 'limit_data', stream, attributes: { bytes: 4 * 1024 * 1024 } });
+    Object.assign(process.env, { AWS_ENDPOINT_URL: `http://127.0.0.1:${port}`, AWS_MAX_ATTEMPTS: '20' });
     try {
-      // A connection takes or gives one part whole, and breaks in the next that it carries.
-      await proxy.add(
-        { type: 'limit_data', stream: 'upstream', attributes: { bytes: 20 * 1024 * 1024 } },
-        { type: 'limit_data', stream: 'downstream', attributes: { bytes: 12 * 1024 * 1024 } },
-      );
-      process.env['AWS_ENDPOINT_URL'] = `http://127.0.0.1:${port}`;
-      const store = open(newPrefix());
-      const chunks = Array.from({ length: 12 }, (_, i) => Buffer.alloc(8 * 1024 * 1024 + i, `piece ${i}`));
-      const { ref } = await store.put(content(...chunks), 1);
-      expect(sha256(await read(store, ref))).toBe(ref.sha256);
-      await proxy.refuse(true);
-      await expect(read(store, ref)).rejects.toMatchObject({
-        code: 'STORE_FAILED',
-        message: expect.stringContaining(`the server cannot be reached`),
+      let parts = 0;
+      const store = open(newPrefix(), async (moment, effect) => {
+        if (effect !== 'upload-part' || moment !== 'before' || ++parts > 1) return;
+        await broken('upstream');
+        setTimeout(() => void proxy.heal(), 1_000);
       });
-      await proxy.refuse(false);
-      expect((await store.put(content(...chunks), 1)).written).toBe(false);
+      const chunks = Array.from({ length: 6 }, (_, i) => Buffer.alloc(8 * 1024 * 1024 + i, `piece ${i}`));
+      const { ref } = await store.put(content(...chunks), 1);
+
+      await broken('downstream');
+      const asked = async () => (await server!.requests()).filter((request) => request.startsWith('GetObject ')).length;
+      const before = await asked();
+      let failed = false;
+      const reading = read(store, ref);
+      reading.catch(() => {
+        failed = true;
+      });
+      // Four ranges are asked for at a time, and none comes whole: the fifth request is a second try.
+      while (!failed && (await asked()) < before + 5) await sleep(20);
+      await proxy.heal();
+      expect(sha256(await reading)).toBe(ref.sha256);
+
+      process.env['AWS_MAX_ATTEMPTS'] = '2';
+      await proxy.refuse(true);
+      await expect(read(open('elsewhere'), ref)).rejects.toMatchObject({
+        code: 'STORE_FAILED',
+        message: expect.stringContaining('the server cannot be reached'),
+      });
     } finally {
+      delete process.env['AWS_MAX_ATTEMPTS'];
       Object.assign(process.env, server!.environment);
       await proxy.stop();
     }
