@@ -21,7 +21,7 @@ test.each(DOCUMENTS)('every relative link and picture of %s is there', (name) =>
   expect(missing).toEqual([]);
 });
 
-const COMMANDS = ['ingest', 'train', 'replay', 'sample', 'inspect', 'log', 'certify', 'doctor'];
+const COMMANDS = ['ingest', 'train', 'replay', 'sample', 'import', 'export', 'inspect', 'log', 'certify', 'doctor'];
 
 function sources(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })

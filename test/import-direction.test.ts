@@ -25,6 +25,7 @@ const ORDER = [
   'checkpoint',
   'lineage',
   'trainer',
+  'weights',
   'replay',
   'sampling',
   'metrics',

@@ -83,7 +83,7 @@ export async function decodeSafetensors(
       const bytes =
         place === null ? new Uint8Array(end - begin) : new Uint8Array(place.buffer, place.byteOffset, place.byteLength);
       await reader.fill(bytes, `tensor ${JSON.stringify(name)}`);
-      tensors.set(name, { dtype, shape, data: place ?? elements(dtype, bytes.buffer as ArrayBuffer) });
+      tensors.set(name, { dtype, shape, data: place ?? decodeElements(dtype, bytes.buffer as ArrayBuffer) });
     }
     await reader.expectEnd();
     return { metadata: header.metadata, tensors };
@@ -123,7 +123,8 @@ function checkWritable(name: string, shape: readonly number[], data: Float32Arra
   });
 }
 
-function elements(dtype: SafetensorsDType, buffer: ArrayBuffer): SafeTensor['data'] {
+/** Bytes of a tensor as numbers; half precision is widened. */
+export function decodeElements(dtype: SafetensorsDType, buffer: ArrayBuffer): SafeTensor['data'] {
   switch (dtype) {
     case 'F32':
       return new Float32Array(buffer);

@@ -9,6 +9,8 @@ const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
   ['train', async () => (await import('./train.ts')).addTrain],
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['sample', async () => (await import('./sample.ts')).addSample],
+  ['import', async () => (await import('./import.ts')).addImport],
+  ['export', async () => (await import('./export.ts')).addExport],
   ['inspect', async () => (await import('./inspect.ts')).addInspect],
   ['log', async () => (await import('./log.ts')).addLog],
   ['certify', async () => (await import('./certify.ts')).addCertify],

@@ -27,14 +27,6 @@ export interface SiTSettings {
 /** Features of the sinusoid that t becomes. */
 const FREQUENCIES = 256;
 
-/** Published sizes: depth, width, heads. */
-export const SIT_SIZES = {
-  S: { depth: 12, width: 384, heads: 6 },
-  B: { depth: 12, width: 768, heads: 12 },
-  L: { depth: 24, width: 1024, heads: 16 },
-  XL: { depth: 28, width: 1152, heads: 16 },
-} as const;
-
 /** The class that stands for "no label". */
 export function nullClass(settings: SiTSettings): number {
   return settings.classes;

@@ -15,7 +15,7 @@ const shown = new Map<string, string[]>();
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'repulsor-cli-'));
   await symlink(join(ROOT, 'pipelines'), join(folder, 'pipelines'));
-  for (const command of ['train', 'replay', 'sample', 'inspect', 'ingest', 'log', 'certify', 'doctor']) {
+  for (const command of ['train', 'replay', 'sample', 'import', 'export', 'inspect', 'ingest', 'log', 'certify', 'doctor']) {
     const help = await runCommand([command, '--help'], { cwd: folder });
     expect(help, help.stderr).toMatchObject({ code: 0, stderr: '' });
     const examples = help.stdout.split(/^Examples?:$/m)[1] ?? '';
@@ -44,6 +44,8 @@ test('each command shows how it is used', () => {
     ['train', 3],
     ['replay', 2],
     ['sample', 3],
+    ['import', 1],
+    ['export', 1],
     ['inspect', 6],
     ['ingest', 1],
     ['log', 4],
@@ -99,6 +101,17 @@ test('sample', async () => {
   expect(jsonOf(await example('sample', 2, '--json'))).toMatchObject({
     ...{ out: 'out.safetensors', images: 2, solver: 'heun', steps: 25, guidance: 1.5, evaluations: 50 },
   });
+}, 120_000);
+
+test('import and export', async () => {
+  // The file is the user's own: here one that PyTorch wrote, of a small model.
+  const small = ['model.width=8', 'model.depth=2', 'model.heads=2'].flatMap((setting) => ['--set', setting]);
+  const file = join(ROOT, 'test/weights/fixtures/plain.pt');
+  const args = shown.get('import')![0]!.replace('SiT-XL-2-256x256.pt', file).split(' ');
+  const end = await runCommand([...args, ...small], { cwd: folder });
+  expect(end, end.stderr).toMatchObject({ code: 0 });
+  expect(end.stdout).toMatch(/^5288 parameters, one set, are step 0 of the run sit-xl-2-[0-9a-f]{8} in runs\/xl\n$/);
+  expect((await example('export', 0)).stdout).toMatch(/^the weights of step 3: digits\.safetensors \(1\.\d MB\)\n$/);
 }, 120_000);
 
 test('inspect', async () => {

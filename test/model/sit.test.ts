@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openCpuEngine } from '../../src/engine/eager/eager-engine.ts';
 import { initialParameters, parameterLayout, unpack } from '../../src/model/parameters.ts';
-import { nullClass, SIT_SIZES, type SiTSettings, sit, sitFeatures, sitSpecs } from '../../src/model/sit.ts';
+import { nullClass, type SiTSettings, sit, sitFeatures, sitSpecs } from '../../src/model/sit.ts';
+import { SIT_MODELS } from '../../src/model/sizes.ts';
 import { normals, permutation, uniforms } from '../../src/random/philox.ts';
 import { named, plainSit, slope } from './plain-sit.ts';
 
@@ -72,8 +73,14 @@ describe('parameters of the published sizes', () => {
     ['L', 457_824_272],
     ['XL', 674_816_272],
   ] as const)('SiT-%s/2 has %d, fixed positions not counted', (size, count) => {
-    const { depth: l, width: d } = SIT_SIZES[size];
-    const settings = { ...tiny, ...SIT_SIZES[size], input: [32, 32, 4], mlpRatio: 4, classes: 1000 } as const;
+    const { depth: l, width: d } = SIT_MODELS[`SiT-${size}/2`];
+    const settings = {
+      ...tiny,
+      ...SIT_MODELS[`SiT-${size}/2`],
+      input: [32, 32, 4],
+      mlpRatio: 4,
+      classes: 1000,
+    } as const;
     expect(parameterLayout(sitSpecs(settings)).size).toBe(count);
     expect(l * (18 * d * d + 15 * d) + 3 * d * d + 1294 * d + 16).toBe(count);
   });
@@ -81,7 +88,7 @@ describe('parameters of the published sizes', () => {
   it('XL/2 with learned sigma and its 256 fixed positions are the 675,129,632 published for SiT-XL/2', () => {
     const settings: SiTSettings = {
       ...tiny,
-      ...SIT_SIZES.XL,
+      ...SIT_MODELS['SiT-XL/2'],
       input: [32, 32, 4],
       mlpRatio: 4,
       classes: 1000,
