@@ -28,7 +28,8 @@ test('a checkpoint of train.py becomes a run: it is looked at, drawn from, and g
   const args = ['--model', 'SiT-S/2', ...SMALL, '--to', 'runs/small'];
   const made = await run('import', fixture('train.pt'), ...args);
   expect(made).toMatchObject({ model: 'SiT-S/2', parameters: 5288, settings: { input: [8, 8, 4], classes: 5 } });
-  expect(await run('inspect', 'runs/small', '--verify')).toMatchObject({ step: 0 });
+  expect(await run('inspect', 'runs/small')).toMatchObject({ step: 0 });
+  await run('inspect', 'runs/small', '--verify');
 
   await run('export', 'runs/small', '--format', 'pt-names', '--weights', 'both', '--out', 'both.pt');
   const [given, got] = [await openWeights(fixture('train.pt')), await openWeights(join(folder, 'both.pt'))];
