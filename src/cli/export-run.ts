@@ -14,7 +14,7 @@ export async function exportRun(folder: string, options: ExportOptions, console:
     const { step, blobs } = newest.commit;
     const names = options.weights === 'both' ? ['model', 'ema'] : [options.weights];
     const positions = blobs.filter(({ name }) => name === POSITIONS_BLOB).map(({ name }) => name);
-    const state = await getState(store, blobs, [...names, ...positions]);
+    const state = await getState(store, blobs, { names: [...names, ...positions] });
     const table = (state[POSITIONS_BLOB]?.[POSITIONS]?.data ?? null) as Float32Array | null;
     const sets = names.map((name) => [name, officialState(state[name]!, pipeline.model, table)] as const);
     const { timeScale } = pipeline.model;

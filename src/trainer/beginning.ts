@@ -2,12 +2,14 @@ import type { CommitRequest } from '../checkpoint/commit.ts';
 import { keptCommits } from '../checkpoint/kept-commits.ts';
 import { type RestoredState, readState } from '../checkpoint/restore.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
+import type { StateBlobs } from '../checkpoint/state-blobs.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
 import type { Commit, Negatives } from '../codec/records.ts';
 import type { HostTensors } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { appendRows, negativesOf, type QueueHistory, queueDigest } from '../memory-bank/changelog.ts';
+import type { ParameterLayout } from '../model/parameters.ts';
 import { beginPosition } from '../operators/begin-position.ts';
 import { type Since, spellSince } from '../operators/since.ts';
 import { type Pipeline, topicsOf } from './pipeline.ts';
@@ -95,8 +97,9 @@ function bySeed(pipeline: Pipeline): Begun {
 
 function carriedOver(pipeline: Pipeline, origin: RestoredState): Begun {
   const { state: initial, queue } = stateToTrain(pipeline, null);
+  const layout = trainLayout(pipeline);
   const wanted = ['params', 'ema', ...(origin.state['keys'] === undefined ? [] : ['slow'])];
-  const { params, ema, slow } = fromBlobs(origin.state, wanted, trainLayout(pipeline));
+  const { params, ema, slow } = fromBlobs(withProjection(origin.state, initial, layout), wanted, layout);
   const state: HostTensors = { ...initial, params: params!, ema: ema! };
   const carried = ['params', 'ema'];
   if (hasSlowCopy(pipeline)) {
@@ -108,6 +111,18 @@ function carriedOver(pipeline: Pipeline, origin: RestoredState): Begun {
   for (const rows of negatives) appendRows(queue!, rows);
   if (negatives.length > 0) carried.push('queue');
   return { state, queue, negatives, carried };
+}
+
+/** The origin's blobs; a projection that it has not (imported weights have none) begins by the seed. */
+function withProjection(blobs: StateBlobs, initial: HostTensors, layout: ParameterLayout): StateBlobs {
+  const fresh = toBlobs({ params: initial['params']! }, layout)['model']!;
+  const projection = Object.entries(fresh).filter(([name]) => name.startsWith('head.'));
+  const whole = (blob: HostTensors) => ({ ...Object.fromEntries(projection), ...blob });
+  const named = Object.entries(blobs).map(([name, blob]) => [
+    name,
+    ['model', 'ema'].includes(name) ? whole(blob) : blob,
+  ]);
+  return Object.fromEntries(named);
 }
 
 /** Rows mean something to a loss only where they were made as its own are. */

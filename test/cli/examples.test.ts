@@ -15,7 +15,18 @@ const shown = new Map<string, string[]>();
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'repulsor-cli-'));
   await symlink(join(ROOT, 'pipelines'), join(folder, 'pipelines'));
-  for (const command of ['train', 'replay', 'sample', 'import', 'export', 'inspect', 'ingest', 'log', 'certify', 'doctor']) {
+  for (const command of [
+    'train',
+    'replay',
+    'sample',
+    'import',
+    'export',
+    'inspect',
+    'ingest',
+    'log',
+    'certify',
+    'doctor',
+  ]) {
     const help = await runCommand([command, '--help'], { cwd: folder });
     expect(help, help.stderr).toMatchObject({ code: 0, stderr: '' });
     const examples = help.stdout.split(/^Examples?:$/m)[1] ?? '';
