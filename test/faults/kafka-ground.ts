@@ -26,7 +26,7 @@ export class KafkaGround {
   static async start(dir: string): Promise<KafkaGround> {
     const proxied = await freePort();
     const direct = await freePort();
-    const broker = await startBroker({ dir, advertisedPort: proxied, extraListener: directly(direct) });
+    const broker = await startBroker({ dir, advertisedPort: proxied, ...withDirectListener(direct) });
     try {
       const gate = await RequestGate.start(await freePort(), broker.port);
       return new KafkaGround(broker, direct, gate, await Toxiproxy.start(proxied, gate.port));
@@ -53,7 +53,7 @@ export class KafkaGround {
   async killBroker(): Promise<{ back: Promise<void> }> {
     const { port, dir } = this.#broker;
     await this.#broker.kill();
-    const options = { port, dir, advertisedPort: this.toxiproxy.port, extraListener: directly(this.#directPort) };
+    const options = { port, dir, advertisedPort: this.toxiproxy.port, ...withDirectListener(this.#directPort) };
     const back = startBroker(options).then((broker) => {
       this.#broker = broker;
     });
@@ -74,7 +74,11 @@ export class KafkaGround {
   }
 }
 
-const directly = (port: number) => ({ port, protocol: 'PLAINTEXT' });
+/** The broker, too, talks to itself directly: it checks with its coordinator what a transaction writes to. */
+const withDirectListener = (port: number) => ({
+  extraListener: { port, protocol: 'PLAINTEXT' },
+  settings: { 'inter.broker.listener.name': 'EXTRA' },
+});
 
 /** Why no broker behind a toxiproxy can be had here; null when it can. */
 export async function whyNoKafka(): Promise<string | null> {

@@ -51,6 +51,9 @@ async function main(): Promise<number> {
   return failed.length === 0 ? 0 : 1;
 }
 
+// The brokers, mounts and trainers of a campaign end with it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
+
 main().then(
   (status) => process.exit(status),
   (error: unknown) => {

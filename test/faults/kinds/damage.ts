@@ -30,7 +30,7 @@ type Harm =
   | 'garbage appended'
   | 'removed'
   | 'swapped';
-const HARMS: readonly Harm[] = [
+export const HARMS: readonly Harm[] = [
   'bit flipped',
   'cut off',
   'zeros from',
@@ -48,7 +48,7 @@ interface Target {
 }
 
 /** Does the harm; what was done, in words, and how to undo it. */
-async function harm(
+export async function harm(
   how: Harm,
   { path, other }: Target,
   draw: Draw,
@@ -192,9 +192,9 @@ export const damagedBlob = damage(
   true,
 );
 
-/** Files below a folder of the log, by a part of their path. */
-async function logFiles(at: ProtocolRun, part: RegExp): Promise<string[]> {
-  const all = await readdir(join(at.folder, 'log'), { recursive: true, withFileTypes: true });
+/** Files below a folder, by a part of their path. */
+export async function filesBelow(folder: string, part: RegExp): Promise<string[]> {
+  const all = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = all.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   return paths.filter((path) => part.test(path)).sort();
 }
@@ -203,7 +203,7 @@ const ofLog = (name: string, part: RegExp): FaultKind =>
   damage(
     name,
     async (at, draw) => {
-      const files = await logFiles(at, part);
+      const files = await filesBelow(join(at.folder, 'log'), part);
       const path = draw.pick('file', files);
       return { path, other: files.find((file) => file !== path) ?? null };
     },
