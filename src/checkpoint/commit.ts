@@ -5,6 +5,7 @@ import type { StreamPosition } from '../operators/position.ts';
 import type { CommitReport } from '../trainer/report.ts';
 import { type CommitEntry, type Lineage, openLineage } from './commit-history.ts';
 import { writeCommit } from './commit-transaction.ts';
+import type { CommitWitness } from './commit-witness.ts';
 import { ZERO_DIGEST } from './digest.ts';
 import type { OnEffect } from './effects.ts';
 import { journalBreak } from './journal.ts';
@@ -31,6 +32,8 @@ export interface CommitterSettings {
   readonly keep?: KeepSettings;
   /** Holds the inputs: the oldest commit is kept, too, that can still be replayed from. Default: none is for that. */
   readonly inputs?: Log;
+  /** Notes each commit outside of the log, so that a log which lost commits is found out. */
+  readonly witness?: CommitWitness;
   /** Told of what went wrong beside the commits, such as an old blob that cannot be removed. */
   readonly onWarning?: (error: RepulsorError) => void;
   readonly onEffect?: OnEffect;
@@ -169,6 +172,7 @@ export async function openCommitter(settings: CommitterSettings): Promise<Commit
         }
         newest = outcome.made;
         parent = newest;
+        await noteCommit(settings, newest);
         sweep(newest);
         const stallSeconds = request.stallSeconds ?? 0;
         return {
@@ -219,6 +223,15 @@ function doesNotContinue(what: string): RepulsorError {
   return new RepulsorError('STATE_MISMATCH', `this state does not continue the last commit: ${what}`, {
     hint: 'Nothing was committed. A trainer goes on from what recovery gave it; please report this with its output.',
   });
+}
+
+async function noteCommit({ witness, onWarning }: CommitterSettings, { commit }: CommitEntry): Promise<void> {
+  try {
+    await witness?.note(commit.generation);
+  } catch (error) {
+    if (!(error instanceof RepulsorError)) throw error;
+    onWarning?.(error); // the commit stands; the next one is noted in its stead
+  }
 }
 
 function strangeRun(topic: string, run: string): RepulsorError {

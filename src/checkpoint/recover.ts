@@ -6,6 +6,7 @@ import { byTopic, type StreamPosition } from '../operators/position.ts';
 import { deletedError, isMissing } from '../operators/topic-identity.ts';
 import { configDigest } from './canonical-json.ts';
 import type { Committer } from './commit.ts';
+import { demandNoted } from './commit-witness.ts';
 import { differingSettings } from './config-difference.ts';
 import { neededOffsets } from './needed-offsets.ts';
 import { type RestoredState, restore } from './restore.ts';
@@ -31,7 +32,7 @@ export interface RecoverOptions {
   readonly inputs?: Log;
   /** Fills in the settings that an older version, which made the commit, did not have yet. Default: none. */
   readonly complete?: (committed: unknown) => unknown;
-  /** Go back to the newest commit that is whole, where the last one's blobs or rows are missing or damaged. */
+  /** Go back to the newest commit that is whole, where the last one's blobs or rows are missing or damaged, or it is gone itself. */
   readonly fallback?: boolean;
   /** Tensors whose memory those of the same name, shape and dtype are read into. */
   readonly into?: StateBlobs;
@@ -49,7 +50,11 @@ export interface Recovered extends RestoredState {
  */
 export async function recover(options: RecoverOptions): Promise<Recovered | null> {
   const { committer, fallback = false, into } = options;
-  const { log, store, run, config } = committer.settings;
+  const { log, store, run, config, witness } = committer.settings;
+  if (witness !== undefined && !fallback) {
+    const newest = await committer.lineage.at(0);
+    await demandNoted(witness, newest?.commit.generation ?? 0, log.url, committer.topics.commits);
+  }
   const skipped: { generation: number; error: RepulsorError }[] = [];
   for (let index = 0; ; index++) {
     const entry = await committer.lineage.at(index);

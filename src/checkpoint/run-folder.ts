@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { RepulsorError } from '../errors.ts';
 import { lastingLogUrl } from '../log/log-url.ts';
+import { canonicalJson } from './canonical-json.ts';
 import { syncFolder } from './folder-store.ts';
 import { checkRunId } from './run-id.ts';
 
@@ -40,6 +42,7 @@ export async function createRunFolder(folder: string, run: RunDescription): Prom
       hint: 'Go on with that run, or choose another folder.',
     });
   }
+  await demandNew(folder);
   const description: RunDescription = { ...run, log: lastingLogUrl(run.log) };
   const formatVersion = description.store === undefined ? 1 : 2;
   const path = join(folder, 'run.json');
@@ -48,7 +51,8 @@ export async function createRunFolder(folder: string, run: RunDescription): Prom
     await mkdir(description.store === undefined ? join(folder, 'blobs') : folder, { recursive: true });
     const file = await open(temporary, 'wx');
     try {
-      await file.writeFile(`${JSON.stringify({ formatVersion, ...description }, null, 2)}\n`);
+      const fields = { formatVersion, ...description };
+      await file.writeFile(`${JSON.stringify({ ...fields, check: checkOf(fields) }, null, 2)}\n`);
       await file.sync();
     } finally {
       await file.close();
@@ -65,6 +69,15 @@ export async function createRunFolder(folder: string, run: RunDescription): Prom
   return located(folder, description);
 }
 
+/** A run writes blobs only once its `run.json` is durable. @throws RepulsorError STATE_MISSING when there are some without */
+async function demandNew(folder: string): Promise<void> {
+  const blobs = await readdir(join(folder, 'blobs')).catch(() => []);
+  if (blobs.length === 0) return;
+  throw new RepulsorError('STATE_MISSING', `${join(folder, 'run.json')} is missing, but blobs of a run are there`, {
+    hint: 'Restore it: {"formatVersion": 1, "run", "log", "pipeline", "created"}, all text but the first; or begin the new run in another folder.',
+  });
+}
+
 /** @throws RepulsorError USAGE when the folder is no run, STATE_DAMAGED, FORMAT_NEWER */
 export async function openRunFolder(folder: string): Promise<RunFolder> {
   const description = await readDescription(folder);
@@ -75,6 +88,9 @@ export async function openRunFolder(folder: string): Promise<RunFolder> {
   }
   return located(folder, description);
 }
+
+/** CRC-32 of the canonical JSON, hex: a flipped bit in the run's id would begin another run. */
+const checkOf = (fields: object): string => crc32(canonicalJson(fields)).toString(16).padStart(8, '0');
 
 /** The run that lives in the folder, or null. */
 export async function findRunFolder(folder: string): Promise<RunFolder | null> {
@@ -115,7 +131,13 @@ function checkDescription(text: string, path: string): RunDescription {
       hint: 'Use the version of repulsor that made the run, or a later one.',
     });
   }
-  const { run, log, store, pipeline, created } = json ?? {};
+  const { check, ...fields } = json ?? {};
+  if (check !== undefined && check !== checkOf(fields)) {
+    throw new RepulsorError('STATE_DAMAGED', `${path} is damaged: its checksum does not match`, {
+      hint: 'Restore it from a copy; if it was changed on purpose, delete its "check".',
+    });
+  }
+  const { run, log, store, pipeline, created } = fields;
   const texts = version === 1 ? [run, log, pipeline, created] : [run, log, store, pipeline, created];
   if ((version !== 1 && version !== 2) || !texts.every((field) => typeof field === 'string')) {
     throw new RepulsorError('STATE_DAMAGED', `${path} is not the description of a run`, {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { folderWitness } from '../checkpoint/commit-witness.ts';
 import { openStore } from '../checkpoint/open-store.ts';
 import { createRunFolder, findRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
@@ -71,6 +72,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
         pipeline,
         log,
         store: await openStore(described.blobs),
+        witness: folderWitness(folder),
         run: described.run,
         engine,
         signal: interrupt.signal,

@@ -1,5 +1,6 @@
 import { type Committer, openCommitter } from '../checkpoint/commit.ts';
 import { openLineage } from '../checkpoint/commit-history.ts';
+import type { CommitWitness } from '../checkpoint/commit-witness.ts';
 import { differingSettings } from '../checkpoint/config-difference.ts';
 import { ZERO_DIGEST } from '../checkpoint/digest.ts';
 import type { OnEffect } from '../checkpoint/effects.ts';
@@ -58,6 +59,8 @@ export interface TrainSettings {
   /** Holds the input topic and the run's own topics. */
   readonly log: Log;
   readonly store: BlobStore;
+  /** Notes commits outside of the log. */
+  readonly witness?: CommitWitness;
   /** Id of the run. */
   readonly run: string;
   readonly engine: Engine;
@@ -107,6 +110,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     keep: pipeline.commit.keep,
     inputs: log,
     onWarning: (error) => observer.onWarning?.(error.message),
+    ...(settings.witness && { witness: settings.witness }),
     ...(settings.onEffect && { onEffect: settings.onEffect }),
   });
   try {

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCommitter } from '../../src/checkpoint/commit.ts';
+import { folderWitness } from '../../src/checkpoint/commit-witness.ts';
 import type { OnEffect } from '../../src/checkpoint/effects.ts';
 import { openStore } from '../../src/checkpoint/open-store.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
@@ -53,7 +54,13 @@ const log = await openLog(task.url);
 try {
   const store = await openStore(task.store ?? join(task.folder, 'blobs'), { onEffect });
   const committer = await openCommitter(
-    settings(log, store, { run: task.run, group: task.group, onEffect, keep: { last: 2, every: null } }),
+    settings(log, store, {
+      run: task.run,
+      group: task.group,
+      onEffect,
+      keep: { last: 2, every: null },
+      witness: folderWitness(task.folder),
+    }),
   );
   const recovered = await recover({ committer });
   say({ recovered: recovered?.commit.step ?? 0 });

@@ -78,6 +78,30 @@ test('a folder that is no run is told from one that is damaged or newer', async 
   }
 });
 
+test('a flipped bit of run.json never names another run', async () => {
+  await createRunFolder(folder, run);
+  const path = join(folder, 'run.json');
+  const whole = await readFile(path);
+  for (let at = 0; at < whole.length; at++) {
+    const flipped = Buffer.from(whole);
+    flipped[at]! ^= 1 << (at % 8);
+    await writeFile(path, flipped);
+    const found = await openRunFolder(folder).catch((error: { exitStatus: number }) => error.exitStatus);
+    // White space, or the name of the checksum: then what it says is still whole.
+    if (typeof found !== 'number') expect(found).toMatchObject(run);
+    else expect(found).toBe(4);
+  }
+});
+
+test('a folder with blobs of a run and without its run.json is no place for a new one', async () => {
+  await createRunFolder(folder, run);
+  await rm(join(folder, 'run.json'));
+  await createRunFolder(folder, run); // nothing was written yet
+  await rm(join(folder, 'run.json'));
+  await writeFile(join(folder, 'blobs', 'any'), '');
+  await expect(createRunFolder(folder, run)).rejects.toMatchObject({ code: 'STATE_MISSING', exitStatus: 4 });
+});
+
 test.each(['', '.hidden', '-x', 'a b', 'a/b', 'ü', 'x'.repeat(201)])('%j cannot name a run', async (id) => {
   await expect(createRunFolder(folder, { ...run, run: id })).rejects.toMatchObject({ code: 'USAGE' });
   expect(() => runTopics(id)).toThrow();

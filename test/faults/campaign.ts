@@ -23,7 +23,7 @@ export interface TriedFault extends Trial {
 /** A trial that lasts longer hangs. */
 const LONGEST_MS = 600_000;
 
-/** Tries the faults; those on Kafka one after the other, for they share a broker, and the others beside them. */
+/** Tries the faults in three lanes: those on Kafka share a broker, so they come one after the other; the real trainer; the others. */
 export async function runCampaign({ seed, numbers, onTried, say }: CampaignSettings): Promise<TriedFault[]> {
   const ground = await Ground.open(say);
   const tried: TriedFault[] = [];
@@ -37,7 +37,9 @@ export async function runCampaign({ seed, numbers, onTried, say }: CampaignSetti
   try {
     const faults = numbers.map((number) => planned(seed, number));
     const onKafka = faults.filter(({ kind }) => kind.log === 'kafka');
-    await Promise.all([lane(onKafka), lane(faults.filter((fault) => !onKafka.includes(fault)))]);
+    const onFiles = faults.filter(({ kind }) => kind.log === 'file');
+    const real = onFiles.filter(({ kind }) => kind.trainer === 'real');
+    await Promise.all([lane(onKafka), lane(real), lane(onFiles.filter((fault) => !real.includes(fault)))]);
   } finally {
     await ground.close();
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type CommittedOutcome, readOutcome } from '../../src/certify/committed-outcome.ts';
 import { compareRuns, type Difference } from '../../src/certify/compare-runs.ts';
 import { openCommitter } from '../../src/checkpoint/commit.ts';
+import { folderWitness } from '../../src/checkpoint/commit-witness.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
 import { RepulsorError } from '../../src/errors.ts';
@@ -33,7 +34,9 @@ export async function goOn(at: ProtocolRun, until: number, { fallback = false } 
   const log = await openLog(at.url);
   try {
     const store = await openFolderStore(blobsOf(at));
-    const more = { run: at.run, keep: { last: 2, every: null }, ...(at.group !== undefined && { group: at.group }) };
+    const witness = folderWitness(at.folder);
+    const group = at.group !== undefined && { group: at.group };
+    const more = { run: at.run, keep: { last: 2, every: null }, witness, ...group };
     const committer = await openCommitter(settings(log, store, more));
     const recovered = await recover({ committer, fallback });
     const progress = progressFrom(SCENARIO, recovered);
