@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CommittedOutcome } from '../../src/certify/committed-outcome.ts';
 import { openLog } from '../../src/log/open-log.ts';
+import type { Defect } from './broken-child.ts';
 import { KafkaGround } from './kafka-ground.ts';
 import { BEGUN, copyRun, FINAL, goOn, outcomeOf, type ProtocolRun } from './protocol-run.ts';
 
@@ -10,19 +11,21 @@ import { BEGUN, copyRun, FINAL, goOn, outcomeOf, type ProtocolRun } from './prot
 export class Ground {
   readonly folder: string;
   readonly #say: (line: string) => void;
+  readonly #broken: Defect | undefined;
   #trials = 0;
   #made: Promise<ProtocolRun> | null = null;
   #reference: Promise<CommittedOutcome> | null = null;
   #kafka: Promise<KafkaGround> | null = null;
   readonly #kept = new Map<string, Promise<unknown>>();
 
-  private constructor(folder: string, say: (line: string) => void) {
+  private constructor(folder: string, say: (line: string) => void, broken: Defect | undefined) {
     this.folder = folder;
+    this.#broken = broken;
     this.#say = say;
   }
 
-  static async open(say: (line: string) => void): Promise<Ground> {
-    return new Ground(await mkdtemp(join(tmpdir(), 'repulsor-faults-')), say);
+  static async open(say: (line: string) => void, broken?: Defect): Promise<Ground> {
+    return new Ground(await mkdtemp(join(tmpdir(), 'repulsor-faults-')), say, broken);
   }
 
   say(line: string): void {
@@ -54,7 +57,8 @@ export class Ground {
       await goOn(run, BEGUN);
       return run;
     })();
-    return copyRun(await this.#made, folder);
+    const run = await copyRun(await this.#made, folder);
+    return this.#broken === undefined ? run : { ...run, broken: this.#broken };
   }
 
   /** A new run at step BEGUN, on the broker; its blobs below `folder`. */

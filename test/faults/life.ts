@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { ChildLine, ChildTask } from '../checkpoint/crash-child.ts';
+import type { Defect } from './broken-child.ts';
 import type { FileFault, FileOperationLine } from './file-operations.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FILE_OPERATIONS = join(ROOT, 'test/faults/file-operations.ts');
+const BROKEN_CHILD = join(ROOT, 'test/faults/broken-child.ts');
 const CRASH_CHILD = join(ROOT, 'test/checkpoint/crash-child.ts');
 /** A life that lasts longer hangs: it is killed, and the trial fails. */
 const LONGEST_MS = 300_000;
@@ -138,9 +140,9 @@ export function toldBy({ stdout }: LifeEnd): Told {
 
 /** Starts the trainer without an engine: it recovers and commits three steps at a time. */
 export function startProtocol(
-  task: Partial<ChildTask> & Pick<ChildTask, 'url' | 'folder' | 'run' | 'commits'>,
+  task: Partial<ChildTask> & Pick<ChildTask, 'url' | 'folder' | 'run' | 'commits'> & { readonly broken?: Defect },
   options: LifeOptions = {},
-  child = CRASH_CHILD,
 ): Life {
+  const child = task.broken === undefined ? CRASH_CHILD : BROKEN_CHILD;
   return startLife([child, JSON.stringify({ moment: -1, signal: 'SIGKILL', ...task })], options);
 }

@@ -9,6 +9,7 @@ import { recover } from '../../src/checkpoint/recover.ts';
 import { RepulsorError } from '../../src/errors.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { progressFrom, SCENARIO, settings, trainAndCommit } from '../checkpoint/scenario.ts';
+import type { Defect } from './broken-child.ts';
 import { Judged, type Trial } from './fault.ts';
 
 /** Steps of one commit of the protocol's trainer. */
@@ -25,6 +26,8 @@ export interface ProtocolRun {
   readonly folder: string;
   readonly run: string;
   readonly group?: string;
+  /** What is wrong with its trainer; for the test that the campaign can fail. */
+  readonly broken?: Defect;
 }
 
 const blobsOf = ({ folder }: ProtocolRun): string => join(folder, 'blobs');

@@ -25,8 +25,7 @@ export const killAtEffect = (log: LogKind): FaultKind => ({
     });
     // A blob is written in the same way whatever the log is.
     const first = log === 'file' ? 0 : moments.indexOf('before begin') - 1;
-    const moment = draw.turn('moment', [...moments.keys()].slice(first));
-    const name = moments[moment]!;
+    const [moment, name] = draw.turn('moment', [...moments.entries()].slice(first));
     return trial(
       () => name,
       async () => {

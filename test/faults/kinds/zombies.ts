@@ -67,9 +67,9 @@ export const stoppedAtEffect = (log: LogKind): FaultKind => ({
   async run(ground, draw) {
     const moments = await effectsOf(ground, log);
     const first = log === 'file' ? 0 : moments.indexOf('before begin') - 1;
-    const moment = draw.turn('moment', [...moments.keys()].slice(first));
+    const [moment, name] = draw.turn('moment', [...moments.entries()].slice(first));
     return trial(
-      () => moments[moment]!,
+      () => name,
       async () => {
         const at = await newRun(ground, log);
         const life = startProtocol({ ...at, commits: 1, moment, signal: 'SIGSTOP' });
