@@ -4,7 +4,8 @@
  */
 
 import { parseArgs } from 'node:util';
-import { isGood, lineOf, runCampaign, summary, table } from './campaign.ts';
+import { EXIT } from '../../src/errors.ts';
+import { isGood, lineOf, runCampaign, summary, type TriedFault, table } from './campaign.ts';
 
 const USAGE = `Usage: npm run test:faults -- [--count N] [--seed N] [--only NUMBER] [--table] [--json]
 
@@ -38,10 +39,20 @@ async function main(): Promise<number> {
   const seed = wholeNumber(values.seed, 'seed');
   const count = wholeNumber(values.count, 'count');
   const numbers = values.only?.map((n) => wholeNumber(n, 'only')) ?? Array.from({ length: count }, (_, i) => i + 1);
+  const soFar: TriedFault[] = [];
+  // The brokers, mounts and trainers of a campaign end with it.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => {
+      console.log(`interrupted; so far: ${summary(soFar)}`);
+      process.exit(EXIT.interrupted);
+    });
   const tried = await runCampaign({
     seed,
     numbers,
-    onTried: (fault) => (values.json ? console.error : console.log)(lineOf(fault)),
+    onTried: (fault) => {
+      soFar.push(fault);
+      (values.json ? console.error : console.log)(lineOf(fault));
+    },
     say: (line) => console.error(line),
   });
   if (values.table) (values.json ? console.error : console.log)(`\n${table(tried)}\n`);
@@ -50,9 +61,6 @@ async function main(): Promise<number> {
   console.log(values.json ? JSON.stringify({ seed, summary: summary(tried), faults: tried }) : summary(tried));
   return failed.length === 0 ? 0 : 1;
 }
-
-// The brokers, mounts and trainers of a campaign end with it.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
 
 main().then(
   (status) => process.exit(status),
