@@ -27,6 +27,7 @@ export const CODE = {
   recordListTooLarge: 18,
   invalidTimestamp: 32,
   topicExists: 36,
+  concurrentTransactions: 51,
   noSuchGroup: 69,
 } as const;
 
