@@ -35,7 +35,7 @@ export async function runCertify(
 ): Promise<number> {
   const out = options.out ?? join('runs', `certify-${pipeline.name}.html`);
   const line = statusLine(console.json);
-  const interrupt = interruption('stopping, and removing what was made', (words) => line.note(words));
+  const interrupt = interruption('stopping, and removing what was made', (words) => line.note(words), 500);
   let certificate: Certificate;
   try {
     certificate = await certify({

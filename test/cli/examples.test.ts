@@ -177,17 +177,19 @@ test('ingest', async () => {
 }, 120_000);
 
 test('certify', async () => {
-  const end = await example('certify', 0, '--trials', '1', '--steps', '6', '--engine', 'cpu', '--set', 'model.width=8');
+  const tiny = ['model.patch=14', 'model.width=8', 'operators.batch=4', 'operators.shuffle=100'];
+  const small = ['--steps', '6', ...tiny.flatMap((setting) => ['--set', setting])];
+  const end = await example('certify', 0, '--trials', '1', ...small);
   expect(end.stdout).toMatch(/^all 1 trials held \(seed 1, .*\)$/m);
   await access(join(folder, 'runs/certify-digits.html'));
-  const small = ['--steps', '6', '--engine', 'cpu', '--set', 'model.width=8', '--out', 'one.html', '--json'];
-  const one = jsonOf(await example('certify', 1, ...small)) as { trials: { id: string; outcome: string }[] };
+  const one = jsonOf(await example('certify', 1, ...small, '--out', 'one.html', '--json'));
   expect(one).toMatchObject({ held: true, seed: 7, report: 'one.html', notes: [] });
-  expect(one.trials.map(({ id, outcome }) => [id, outcome])).toEqual([
+  const trials = one['trials'] as { id: string; outcome: string }[];
+  expect(trials.map(({ id, outcome }) => [id, outcome])).toEqual([
     ['again', 'held'],
     ['kill-before-rename', 'held'],
   ]);
-}, 240_000);
+}, 600_000);
 
 test('doctor', async () => {
   const end = await example('doctor', 0, '--json');

@@ -31,11 +31,12 @@ test('the command trains, and looks at the run', async () => {
 }, 120_000);
 
 test('the trials of certify are processes of the package', async () => {
-  const small = ['--set', 'model.width=8', '--set', 'model.depth=1', '--set', 'losses.repulsion=null'];
+  const tiny = ['model.patch=14', 'model.width=8', 'model.depth=1', 'losses.repulsion=null', 'operators.batch=4'];
+  const small = [...tiny, 'operators.shuffle=100'].flatMap((setting) => ['--set', setting]);
   const args = ['--engine', 'cpu', '--steps', '6', '--only', 'kill-before-commit', '--out', 'report.html', '--json'];
   const { stdout } = await repulsor('certify', 'pipelines/digits.ts', ...args, ...small);
   expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({ held: true, counts: { held: 2 } });
-}, 120_000);
+}, 600_000);
 
 test('a program imports it by its name', async () => {
   await writeFile(

@@ -4,7 +4,7 @@ import { debuglog } from 'node:util';
 import { Kafka, type KafkaConfig, logLevel } from 'kafkajs';
 import { RepulsorError } from '../../errors.ts';
 import type { KafkaAddress } from '../log-url.ts';
-import { asRepulsorError, BrokerError, brokerCodeOf, CODE, judge, type Verdict } from './kafka-errors.ts';
+import { asRepulsorError, BrokerError, CODE, judge, type Verdict } from './kafka-errors.ts';
 import { Encoder, internalsOf, type KafkaBroker, type KafkaInternals, requests } from './kafkajs-internals.ts';
 
 /** How long a request is tried again while brokers restart, before it fails. */
@@ -73,19 +73,13 @@ function encodeTopicNames(topics: readonly string[] | null): unknown {
 
 export type Coordinator = 'group' | 'transaction';
 
-interface Node {
-  readonly host: string;
-  readonly port: number;
-}
-
 /** Connections to a cluster: finds leaders and coordinators, and tries again what passes. */
 export class KafkaClient {
   readonly address: KafkaAddress;
   readonly #internals: KafkaInternals;
   readonly #connected = new Map<string, Promise<KafkaBroker>>();
-  readonly #nodes = new Map<number, Node>();
+  readonly #nodes = new Map<number, { host: string; port: number }>();
   readonly #leaders = new Map<string, number>();
-  readonly #coordinators = new Map<string, Node>();
   #closed = false;
 
   constructor(address: KafkaAddress) {
@@ -103,6 +97,7 @@ export class KafkaClient {
   /** Runs `work`, again and again while it fails in a way that passes. */
   async trying<T>(what: string, work: () => Promise<T>, patienceMs = PATIENCE_MS): Promise<T> {
     const begun = performance.now();
+    // Short at first: a transaction right behind another one waits for the first one's markers, some milliseconds.
     for (let delay = 5; ; delay = Math.min(delay * 2, 500)) {
       try {
         if (this.#closed)
@@ -113,13 +108,9 @@ export class KafkaClient {
         if ((verdict !== 'again' && verdict !== 'disconnected') || performance.now() - begun > patienceMs) {
           throw asRepulsorError(error, what, this.address.brokers);
         }
-        // The markers of the transaction before are still being written, mostly for some milliseconds: nothing has
-        // moved, and what waits for them should not wait much longer than they take.
-        const markers = brokerCodeOf(error) === CODE.concurrentTransactions;
-        const wait = markers ? Math.min(2 + (performance.now() - begun) / 8, 500) : delay;
-        debug('%s: %s, again in %d ms', what, (error as Error).message, wait);
-        if (!markers) this.recover(verdict);
-        await sleep(wait);
+        debug('%s: %s, again in %d ms', what, (error as Error).message, delay);
+        this.recover(verdict);
+        await sleep(delay);
       }
     }
   }
@@ -157,13 +148,12 @@ export class KafkaClient {
   }
 
   /**
-   * After an error that passes: leaders and coordinators are looked up anew, and after a lost connection every connection is made anew.
+   * After an error that passes: leaders are looked up anew, and after a lost connection every connection is made anew.
    * A kafkajs connection that broke must not be used again: its end runs on while a new socket is being opened, and
    * then closes that one, whose requests are never answered.
    */
   recover(verdict: Verdict): void {
     this.#leaders.clear();
-    this.#coordinators.clear();
     if (verdict !== 'disconnected') return;
     for (const broker of this.#connected.values()) void broker.then((old) => old.disconnect()).catch(() => undefined);
     this.#connected.clear();
@@ -174,14 +164,11 @@ export class KafkaClient {
   }
 
   async coordinator(id: string, kind: Coordinator): Promise<KafkaBroker> {
-    const known = this.#coordinators.get(`${kind} ${id}`);
-    if (known !== undefined) return this.#connect(known);
     const broker = await this.any();
     const { coordinator } = await broker.findGroupCoordinator({
       groupId: id,
       coordinatorType: kind === 'group' ? 0 : 1,
     });
-    this.#coordinators.set(`${kind} ${id}`, coordinator);
     return this.#connect(coordinator);
   }
 
@@ -229,7 +216,7 @@ export class KafkaClient {
     return metadata;
   }
 
-  async #connect({ host, port }: Node): Promise<KafkaBroker> {
+  async #connect({ host, port }: { host: string; port: number }): Promise<KafkaBroker> {
     const key = `${host}:${port}`;
     const known = this.#connected.get(key);
     if (known !== undefined) {

@@ -27,7 +27,6 @@ export const CODE = {
   recordListTooLarge: 18,
   invalidTimestamp: 32,
   topicExists: 36,
-  concurrentTransactions: 51,
   noSuchGroup: 69,
 } as const;
 
