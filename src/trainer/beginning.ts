@@ -1,4 +1,5 @@
 import type { CommitRequest } from '../checkpoint/commit.ts';
+import { differingSettings } from '../checkpoint/config-difference.ts';
 import { keptCommits } from '../checkpoint/kept-commits.ts';
 import { type RestoredState, readState } from '../checkpoint/restore.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
@@ -96,6 +97,7 @@ function bySeed(pipeline: Pipeline): Begun {
 }
 
 function carriedOver(pipeline: Pipeline, origin: RestoredState): Begun {
+  checkModel(pipeline, origin);
   const { state: initial, queue } = stateToTrain(pipeline, null);
   const layout = trainLayout(pipeline);
   const wanted = ['params', 'ema', ...(origin.state['keys'] === undefined ? [] : ['slow'])];
@@ -111,6 +113,21 @@ function carriedOver(pipeline: Pipeline, origin: RestoredState): Begun {
   for (const rows of negatives) appendRows(queue!, rows);
   if (negatives.length > 0) carried.push('queue');
   return { state, queue, negatives, carried };
+}
+
+/**
+ * Weights may fit by their shapes and yet mean something else: heads and the scale of time shape no tensor. Images may be of
+ * another size, for positions are fixed. @throws RepulsorError STATE_MISMATCH
+ */
+function checkModel({ model }: Pipeline, { commit }: RestoredState): void {
+  const differences = differingSettings(storedPipeline(commit).model, model, ['input']);
+  if (differences.length === 0) return;
+  const list = differences
+    .map(({ path, committed, wanted }) => `model.${path} was ${committed}, is ${wanted}`)
+    .join('; ');
+  throw new RepulsorError('STATE_MISMATCH', `the weights of the run ${commit.run} are of another model: ${list}`, {
+    hint: 'give the new run the settings of that model',
+  });
 }
 
 /** The origin's blobs; a projection that it has not (imported weights have none) begins by the seed. */

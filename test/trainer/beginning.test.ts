@@ -140,9 +140,20 @@ describe('a run that begins from another', () => {
     await expect(start(run, tinyPipeline({ model: { width: 16 } }), { beginning: from() })).rejects.toMatchObject({
       code: 'STATE_MISMATCH',
       exitStatus: 2,
-      message: expect.stringMatching(/^the blob model: the tensor \S+ is \(/),
+      message: expect.stringMatching(/of another model: model\.width was 8, is 16$/),
     });
     expect((await log.offsets(`${run}.commits`, 0)).end).toBe(0);
+    // Of these no tensor has another shape.
+    for (const [name, value, was] of [
+      ['heads', 1, 2],
+      ['timeScale', 1, 10],
+    ] as const)
+      await expect(start(run, tinyPipeline({ model: { [name]: value } }), { beginning: from() })).rejects.toMatchObject(
+        {
+          code: 'STATE_MISMATCH',
+          message: expect.stringContaining(`model.${name} was ${was}, is ${value}`),
+        },
+      );
   });
 
   test('goes on when it is begun so again, also when its origin is gone; another beginning is refused', async () => {
