@@ -1,7 +1,7 @@
 /**
  * The Log: partitioned, append-only, offsets per partition. Two implementations, held to one test suite
- * (test/log/contract.test.ts): `file:DIR` (embedded, src/log/file-log.ts) and `kafka://host:port,...`
- * (src/log/kafka-log.ts). Everything read is *committed*: records of open or aborted transactions are never seen.
+ * (test/log/contract.test.ts): `file:DIR` (embedded, src/log/file/file-log.ts) and `kafka://host:port,...`
+ * (src/log/kafka/kafka-log.ts). Everything read is *committed*: records of open or aborted transactions are never seen.
  */
 
 /** One record as read. `offset` is exact up to 2^53 - 1. Offsets of a partition rise but may have gaps. */

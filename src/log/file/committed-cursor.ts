@@ -8,6 +8,7 @@ import { isCode } from './durable-file.ts';
 import { segmentName } from './layout.ts';
 import { listPartition } from './partition-files.ts';
 import type { CursorOptions } from './plain-cursor.ts';
+import { RecordWalk } from './record-walk.ts';
 import { type Block, damaged, SegmentReader } from './segment-reader.ts';
 
 /** Reads a partition written by transactions: only the spans that commit entries name, which must all check. */
@@ -19,8 +20,7 @@ export class CommittedCursor implements PartitionCursor {
   #segment: SegmentReader | null = null;
   #segmentOf: Span | null = null;
   #block: Block | null = null;
-  #at = 0;
-  #offset = 0;
+  readonly #walk = new RecordWalk();
   #wanted: number;
 
   constructor(options: CursorOptions, committed: Committed) {
@@ -40,14 +40,8 @@ export class CommittedCursor implements PartitionCursor {
     }
     if (to !== null && Math.max(this.#wanted, span.base) >= to) return 'done';
     const block = await this.#blockOfWanted(span);
-    if (this.#offset < this.#wanted) {
-      this.#at = await this.#segment!.positionOf(this.#wanted - block.base, block);
-      this.#offset = this.#wanted;
-    }
-    const { record, next } = await this.#segment!.recordAt(this.#at, block, topic, this.partition, this.#offset);
-    this.#at = next;
-    this.#offset += 1;
-    this.#wanted = this.#offset;
+    const record = await this.#walk.recordAt(this.#segment!, block, topic, this.partition, this.#wanted);
+    this.#wanted += 1;
     return record;
   }
 
@@ -93,10 +87,7 @@ export class CommittedCursor implements PartitionCursor {
       position = next.end;
       base = next.base + next.count;
     }
-    if (block !== this.#block) {
-      this.#block = block;
-      this.#offset = block.base - 1; // before its first record: not sought yet
-    }
+    this.#block = block;
     return block;
   }
 

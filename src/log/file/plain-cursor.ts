@@ -5,6 +5,7 @@ import { ACK, SEGMENT_HEADER } from './block-frame.ts';
 import { isCode } from './durable-file.ts';
 import { segmentName } from './layout.ts';
 import { listPartition } from './partition-files.ts';
+import { RecordWalk } from './record-walk.ts';
 import { type Block, damaged, SegmentReader } from './segment-reader.ts';
 
 export interface CursorOptions {
@@ -33,9 +34,7 @@ export class PlainCursor implements PartitionCursor {
   #position = 0;
   #base = 0;
   #block: Block | null = null;
-  /** Inside the block: where the next record lies, and its offset. */
-  #at = 0;
-  #offset = 0;
+  readonly #walk = new RecordWalk();
   #wanted: number;
 
   constructor(options: CursorOptions) {
@@ -49,14 +48,8 @@ export class PlainCursor implements PartitionCursor {
     if (to !== null && this.#wanted >= to) return 'done';
     const block = await this.#blockOfWanted();
     if (block === null) return 'waiting';
-    if (this.#offset < this.#wanted) {
-      this.#at = await this.#segment!.positionOf(this.#wanted - block.base, block);
-      this.#offset = this.#wanted;
-    }
-    const { record, next } = await this.#segment!.recordAt(this.#at, block, topic, this.partition, this.#offset);
-    this.#at = next;
-    this.#offset += 1;
-    this.#wanted = this.#offset;
+    const record = await this.#walk.recordAt(this.#segment!, block, topic, this.partition, this.#wanted);
+    this.#wanted += 1;
     return record;
   }
 
@@ -77,8 +70,6 @@ export class PlainCursor implements PartitionCursor {
         this.#block = block;
         this.#position = block.end + ACK;
         this.#base = block.base + block.count;
-        this.#at = 0;
-        this.#offset = block.base - 1; // before its first record: not sought yet
         continue;
       }
       if (sealed) await this.#leaveSegment();
