@@ -41,7 +41,7 @@ export function folderWitness(folder: string): CommitWitness {
       const bytes = Buffer.from(`{"generation":${generation},"check":${generation}}\n`);
       try {
         await makeFolder(folder);
-        await replaceAtomically(path, bytes);
+        await replaceAtomically(path, [bytes]);
       } catch (error) {
         throw failed('write', path, error);
       }

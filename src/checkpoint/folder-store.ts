@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { type FileHandle, link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../errors.ts';
+import { isCode, removeIfThere, syncFolder } from '../log/file/durable-file.ts';
 import { beginHash } from './background-hash.ts';
 import { contentDigest, groups } from './blob-content.ts';
 import { missingBlob, otherDigest, otherLength } from './blob-errors.ts';
@@ -49,7 +49,7 @@ export async function openFolderStore(
     list: () => ownedBlobs(folder),
     async remove(owned) {
       const path = blobPath(folder, owned);
-      await guarded(path, 'remove the blob', () => performed(onEffect, 'remove', () => unlinkIfThere(path)));
+      await guarded(path, 'remove the blob', () => performed(onEffect, 'remove', () => removeIfThere(path)));
     },
     async removeUnfinished(owner) {
       const names = await namesIn(folder);
@@ -58,7 +58,7 @@ export async function openFolderStore(
       );
       for (const name of left) {
         const path = join(folder, name);
-        await guarded(path, 'remove', () => performed(onEffect, 'remove-unfinished', () => unlinkIfThere(path)));
+        await guarded(path, 'remove', () => performed(onEffect, 'remove-unfinished', () => removeIfThere(path)));
       }
       return left.length;
     },
@@ -116,7 +116,7 @@ async function writeWhole(folder: string, owned: OwnedBlob, content: BlobContent
     } while (!(await performed(onEffect, 'rename', () => renamed(temporary, blobPath(folder, owned)))));
     await performed(onEffect, 'fsync-folder', () => syncFolder(folder));
   } catch (cause) {
-    await unlinkIfThere(temporary).catch(() => undefined); // the first error is the one to tell
+    await removeIfThere(temporary).catch(() => undefined); // the first error is the one to tell
     throw cause;
   }
 }
@@ -127,7 +127,7 @@ async function renamed(temporary: string, path: string): Promise<boolean> {
     await rename(temporary, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if (isCode(error, 'ENOENT')) return false;
     throw error;
   }
 }
@@ -147,21 +147,11 @@ function after(bytes: number, pieces: readonly Uint8Array[]): Uint8Array[] {
   return left;
 }
 
-/** A rename is durable only once the folder that holds the name is. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 async function openBlob(path: string, gone: () => RepulsorError): Promise<FileHandle> {
   try {
     return await open(path, 'r');
   } catch (cause) {
-    throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? gone() : failed(path, 'open the blob', cause);
+    throw isCode(cause, 'ENOENT') ? gone() : failed(path, 'open the blob', cause);
   }
 }
 
@@ -190,15 +180,9 @@ async function sizeOf(path: string): Promise<number | null> {
   try {
     return (await stat(path)).size;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    if (isCode(error, 'ENOENT')) return null;
     throw error;
   }
-}
-
-async function unlinkIfThere(path: string): Promise<void> {
-  await unlink(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
 }
 
 async function guarded<T>(path: string, what: string, run: () => Promise<T>): Promise<T> {

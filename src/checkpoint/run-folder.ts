@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { RepulsorError } from '../errors.ts';
+import { isCode, makeFolder, replaceAtomically } from '../log/file/durable-file.ts';
 import { lastingLogUrl } from '../log/log-url.ts';
 import { canonicalJson } from './canonical-json.ts';
-import { syncFolder } from './folder-store.ts';
 import { checkRunId } from './run-id.ts';
 
 /** 2 where `store` is given: a version that does not know it must not look for the blobs in the folder. */
@@ -46,21 +45,12 @@ export async function createRunFolder(folder: string, run: RunDescription): Prom
   const description: RunDescription = { ...run, log: lastingLogUrl(run.log) };
   const formatVersion = description.store === undefined ? 1 : 2;
   const path = join(folder, 'run.json');
-  const temporary = join(folder, `run.json.${randomUUID()}`);
+  const fields = { formatVersion, ...description };
+  const text = `${JSON.stringify({ ...fields, check: checkOf(fields) }, null, 2)}\n`;
   try {
-    await mkdir(description.store === undefined ? join(folder, 'blobs') : folder, { recursive: true });
-    const file = await open(temporary, 'wx');
-    try {
-      const fields = { formatVersion, ...description };
-      await file.writeFile(`${JSON.stringify({ ...fields, check: checkOf(fields) }, null, 2)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    await syncFolder(folder);
+    await makeFolder(description.store === undefined ? join(folder, 'blobs') : folder);
+    await replaceAtomically(path, [Buffer.from(text)]);
   } catch (cause) {
-    await unlink(temporary).catch(() => undefined);
     throw new RepulsorError('STORE_FAILED', `cannot write ${path}: ${(cause as Error).message}`, {
       hint: 'Check that the folder is writable and its disk has room.',
       cause,
@@ -108,8 +98,7 @@ async function readDescription(folder: string): Promise<RunDescription | null> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return null;
+    if (isCode(cause, 'ENOENT')) return null;
     throw new RepulsorError('STORE_FAILED', `cannot read ${path}: ${(cause as Error).message}`, {
       hint: 'Name the folder of a run, and check that it can be read.',
       cause,

@@ -32,7 +32,7 @@ export async function readManifest(folder: string, run: string): Promise<string[
 
 export async function writeManifest(folder: string, run: string, segments: readonly string[]): Promise<void> {
   const manifest = { formatVersion: SEGMENT_VERSION, run, segments };
-  await replaceAtomically(join(folder, FILE), Buffer.from(`${JSON.stringify(manifest)}\n`));
+  await replaceAtomically(join(folder, FILE), [Buffer.from(`${JSON.stringify(manifest)}\n`)]);
 }
 
 export function isSegmentName(name: unknown): name is string {

@@ -33,7 +33,7 @@ export async function makeFolder(path: string): Promise<void> {
  * succeeds: link(2) is atomic and refuses an existing name, on NFS too (an O_EXCL create would show an empty file first).
  */
 export async function createExclusively(path: string, bytes: Uint8Array): Promise<boolean> {
-  const temporary = await writeTemporary(path, bytes);
+  const temporary = await writeTemporary(path, [bytes]);
   try {
     await link(temporary, path);
   } catch (error) {
@@ -46,9 +46,9 @@ export async function createExclusively(path: string, bytes: Uint8Array): Promis
   return true;
 }
 
-/** Replaces `path` by these bytes in one step. */
-export async function replaceAtomically(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = await writeTemporary(path, bytes);
+/** Makes `path` of these pieces, or replaces it, in one step. */
+export async function replaceAtomically(path: string, pieces: Iterable<Uint8Array>): Promise<void> {
+  const temporary = await writeTemporary(path, pieces);
   try {
     await rename(temporary, path);
   } catch (error) {
@@ -58,11 +58,11 @@ export async function replaceAtomically(path: string, bytes: Uint8Array): Promis
   await syncFolder(dirname(path));
 }
 
-async function writeTemporary(path: string, bytes: Uint8Array): Promise<string> {
+async function writeTemporary(path: string, pieces: Iterable<Uint8Array>): Promise<string> {
   const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
   const handle = await open(temporary, 'wx');
   try {
-    await handle.writeFile(bytes);
+    for (const piece of pieces) await handle.writeFile(piece);
     await handle.sync();
   } catch (error) {
     await handle.close();

@@ -40,7 +40,7 @@ export async function lockWriter(folder: string, what: string): Promise<WriterLo
     }
     for (const lower of numbers.slice(0, -1)) await removeIfThere(lockPath(folder, lower));
     return {
-      release: () => replaceAtomically(lockPath(folder, number), encode({ ...record, released: true })),
+      release: () => replaceAtomically(lockPath(folder, number), [encode({ ...record, released: true })]),
     };
   }
 }
