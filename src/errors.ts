@@ -43,3 +43,8 @@ export class RepulsorError extends Error {
     this.exitStatus = ERRORS[code];
   }
 }
+
+/** Whether this is an error of ours with one of the codes. */
+export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error is RepulsorError {
+  return error instanceof RepulsorError && codes.includes(error.code);
+}

@@ -4,7 +4,7 @@ import type { Commit } from '../codec/records.ts';
 import { decode } from '../codec/single-object.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log, LogRecord } from '../log/log.ts';
-import { ZERO_DIGEST } from './digest.ts';
+import { isSameDigest, ZERO_DIGEST } from './digest.ts';
 import { readBackwards } from './read-backwards.ts';
 
 /** Of the commit record and all it names. */
@@ -77,9 +77,9 @@ export function openLineage(log: Log, topic: string, before?: number): Lineage {
 export async function* lineageBackwards(log: Log, topic: string, before?: number): AsyncGenerator<CommitEntry> {
   let child: CommitEntry | null = null;
   for await (const entry of commitsBackwards(log, topic, before)) {
-    if (child !== null && !equal(child.commit.previous, entry.digest)) continue;
+    if (child !== null && !isSameDigest(child.commit.previous, entry.digest)) continue;
     yield entry;
-    if (equal(entry.commit.previous, ZERO_DIGEST)) return;
+    if (isSameDigest(entry.commit.previous, ZERO_DIGEST)) return;
     child = entry;
   }
   if (child === null) return;
@@ -124,8 +124,4 @@ function truncatedHistory(topic: string, generation: number): RepulsorError {
   return new RepulsorError('STATE_TRUNCATED', `the first commit left in ${topic} is generation ${generation}`, {
     hint: 'Set the retention of this topic to forever; restore the older commits from a copy if they are needed.',
   });
-}
-
-export function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
 }

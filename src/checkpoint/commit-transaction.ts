@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Blob, Commit, Negatives, RecordKind, Records } from '../codec/records.ts';
 import { schemaFingerprints } from '../codec/schemas.ts';
 import { encode } from '../codec/single-object.ts';
-import { RepulsorError } from '../errors.ts';
+import { hasCode, RepulsorError } from '../errors.ts';
 import type { FencedWriter, Transaction } from '../log/log.ts';
 import { canonicalJson, configDigest } from './canonical-json.ts';
 import type { CommitRequest, CommitterSettings } from './commit.ts';
@@ -42,20 +42,24 @@ export async function writeCommit(
   try {
     transaction = await performed(onEffect, 'begin', () => writer.begin());
   } catch (error) {
-    return { made: null, error: asRepulsorError(error), final: isFenced(error) };
+    return { made: null, error: asRepulsorError(error), final: hasCode(error, 'FENCED') };
   }
   let made: CommitEntry;
   try {
     made = await appendAll(transaction, topics, settings, request, place);
   } catch (error) {
-    return isFenced(error)
+    return hasCode(error, 'FENCED')
       ? { made: null, error: asRepulsorError(error), final: true }
       : abandon(transaction, asRepulsorError(error));
   }
   try {
     await performed(onEffect, 'commit', () => transaction.commit());
   } catch (error) {
-    return { made: null, error: isFenced(error) ? asRepulsorError(error) : unknownOutcome(place, error), final: true };
+    return {
+      made: null,
+      error: hasCode(error, 'FENCED') ? asRepulsorError(error) : unknownOutcome(place, error),
+      final: true,
+    };
   }
   return { made };
 }
@@ -167,10 +171,6 @@ function unknownOutcome({ newest }: CommitPlace, cause: unknown): RepulsorError 
 
 function generationAfter(newest: CommitEntry | null): number {
   return (newest?.commit.generation ?? 0) + 1;
-}
-
-function isFenced(error: unknown): boolean {
-  return error instanceof RepulsorError && error.code === 'FENCED';
 }
 
 function asRepulsorError(error: unknown): RepulsorError {

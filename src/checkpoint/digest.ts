@@ -4,6 +4,8 @@ import type { SampleId } from '../operators/position.ts';
 /** What precedes the first step, and the first commit. */
 export const ZERO_DIGEST: Uint8Array = new Uint8Array(32);
 
+export const isSameDigest = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
 export interface StepOutcome {
   readonly step: number;
   readonly samples: readonly SampleId[];

@@ -1,7 +1,6 @@
 import type { StepJournal } from '../codec/records.ts';
 import type { SampleId } from '../operators/position.ts';
-import { equal } from './commit-history.ts';
-import { stepDigest } from './digest.ts';
+import { isSameDigest, stepDigest } from './digest.ts';
 
 /** The journal entry of a step, chained on the digest of the step before. Terms are stored, and digested, as float32. */
 export function journalEntry(
@@ -46,7 +45,7 @@ export function journalBreak(step: number, digest: Uint8Array, entries: readonly
   for (const entry of entries) {
     expected++;
     if (entry.step !== expected) return `step ${entry.step} stands where step ${expected} belongs`;
-    if (!equal(entry.digest, stepDigest(previous, { ...entry, samples: samplesOf(entry) })))
+    if (!isSameDigest(entry.digest, stepDigest(previous, { ...entry, samples: samplesOf(entry) })))
       return `step ${entry.step} does not have the digest that its content and the step before give`;
     previous = entry.digest;
   }

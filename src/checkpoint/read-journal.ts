@@ -2,10 +2,9 @@ import type { Commit, StepJournal } from '../codec/records.ts';
 import { decode } from '../codec/single-object.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import type { SampleId } from '../operators/position.ts';
-import { type CommitEntry, equal, type Lineage } from './commit-history.ts';
-import { ZERO_DIGEST } from './digest.ts';
-import { journalBreak, samplesOf } from './journal.ts';
+import type { CommitEntry, Lineage } from './commit-history.ts';
+import { isSameDigest, ZERO_DIGEST } from './digest.ts';
+import { journalBreak } from './journal.ts';
 
 /**
  * The committed steps `first` to `last` (both included) in order, as the lineage's commit `index` knows them: steps that a
@@ -51,7 +50,7 @@ export async function* readRanges<R extends JournalRange>(
   let { step, digest } = from;
   let at = 0;
   const check = (commit: R) => {
-    if (step !== commit.step || !equal(digest, commit.journalDigest))
+    if (step !== commit.step || !isSameDigest(digest, commit.journalDigest))
       throw damaged(topic, commit.journalEnd, `the commit of step ${commit.step} does not end with step ${step}`);
     return { commit, entry: null };
   };
@@ -71,20 +70,6 @@ export async function* readRanges<R extends JournalRange>(
     }
   }
   while (at < commits.length) yield check(commits[at++]!);
-}
-
-/** The committed steps that trained any sample of a record, or the one sample, in order. Reads the whole journal. */
-export async function* stepsThatTrained(
-  journal: AsyncIterable<StepJournal>,
-  record: Omit<SampleId, 'index'> & { readonly index?: number },
-): AsyncGenerator<{ readonly step: number; readonly indices: number[] }> {
-  for await (const entry of journal) {
-    const indices = samplesOf(entry)
-      .filter((s) => s.topic === record.topic && s.partition === record.partition && s.offset === record.offset)
-      .filter((s) => record.index === undefined || s.index === record.index)
-      .map((s) => s.index);
-    if (indices.length > 0) yield { step: entry.step, indices };
-  }
 }
 
 function decodeEntry(topic: string, offset: number, value: Uint8Array | null): StepJournal {

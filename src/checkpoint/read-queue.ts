@@ -3,7 +3,8 @@ import { decode } from '../codec/single-object.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { type QueueHistory, queueDigest, rebuildQueue } from '../memory-bank/changelog.ts';
-import { type CommitEntry, equal, type Lineage } from './commit-history.ts';
+import type { CommitEntry, Lineage } from './commit-history.ts';
+import { isSameDigest } from './digest.ts';
 import { readBackwards } from './read-backwards.ts';
 
 /**
@@ -39,7 +40,7 @@ export async function readQueue(
   }
   if (rows > count) throw damaged(topic, newest, `it brought ${rows} rows, the commit counts ${count}`);
   const queue = rebuildQueue(newest.commit.negatives, records.reverse());
-  if (!equal(queueDigest(queue), digest)) throw damaged(topic, newest, 'its digest is not the one committed');
+  if (!isSameDigest(queueDigest(queue), digest)) throw damaged(topic, newest, 'its digest is not the one committed');
   return queue;
 }
 

@@ -1,9 +1,9 @@
 import type { Commit } from '../codec/records.ts';
-import { RepulsorError } from '../errors.ts';
+import { hasCode, RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { gapOf } from '../log/offset-errors.ts';
 import { byTopic, type StreamPosition } from '../operators/position.ts';
-import { deletedError, isMissing } from '../operators/topic-identity.ts';
+import { deletedError } from '../operators/topic-identity.ts';
 import { configDigest } from './canonical-json.ts';
 import type { Committer } from './commit.ts';
 import { demandNoted } from './commit-witness.ts';
@@ -65,7 +65,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered | null
       const from = { log, store, run, lineage: committer.lineage };
       restored = (await restore(from, index, { ...(into && { into }) }))!;
     } catch (error) {
-      if (!isBroken(error) || !fallback) throw error;
+      if (!hasCode(error, 'STATE_MISSING', 'STATE_DAMAGED') || !fallback) throw error;
       skipped.push({ generation: entry.commit.generation, error });
       continue;
     }
@@ -79,10 +79,6 @@ export async function recover(options: RecoverOptions): Promise<Recovered | null
     hint: 'Restore the blobs or the negatives topic from a backup, or begin a new run.',
     cause: skipped[0]!.error,
   });
-}
-
-function isBroken(error: unknown): error is RepulsorError {
-  return error instanceof RepulsorError && (error.code === 'STATE_MISSING' || error.code === 'STATE_DAMAGED');
 }
 
 function checkSettings(commit: Commit, config: unknown, options: RecoverOptions): void {
@@ -103,7 +99,7 @@ function checkSettings(commit: Commit, config: unknown, options: RecoverOptions)
 async function checkInputs(inputs: Log, position: StreamPosition): Promise<void> {
   for (const [topic, needed] of byTopic(neededOffsets(position))) {
     const there = await inputs.partitions(topic).catch((error: unknown) => {
-      throw isMissing(error) ? deletedError(error as RepulsorError) : error;
+      throw hasCode(error, 'TOPIC_MISSING') ? deletedError(error) : error;
     });
     for (const { partition, offset } of needed) {
       if (!there.includes(partition)) throw partitionGone(topic, partition, offset);

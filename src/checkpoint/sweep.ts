@@ -1,5 +1,5 @@
 import type { Commit } from '../codec/records.ts';
-import { RepulsorError } from '../errors.ts';
+import { hasCode } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { PartitionOffset } from '../operators/position.ts';
 import { blobName } from './blob-name.ts';
@@ -121,6 +121,6 @@ function replayableFrom(inputs: Log | undefined): (commit: HeldCommit) => Promis
 }
 
 function asTopicGone(error: unknown): number {
-  if (error instanceof RepulsorError && error.code === 'TOPIC_MISSING') return Number.POSITIVE_INFINITY;
+  if (hasCode(error, 'TOPIC_MISSING')) return Number.POSITIVE_INFINITY;
   throw error;
 }

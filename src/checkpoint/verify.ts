@@ -1,6 +1,7 @@
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { type CommitEntry, commitsBackwards, openLineage } from './commit-history.ts';
+import { keptCommits } from './kept-commits.ts';
 import { readJournal } from './read-journal.ts';
 import { restore } from './restore.ts';
 import { runTopics } from './run-id.ts';
@@ -12,18 +13,19 @@ export interface Verification {
   readonly lineage: number;
   /** Journaled steps, each with the digest that its content gives. */
   readonly steps: number;
-  /** Newest commits whose blobs were read and whose queue was rebuilt, all as committed. */
-  readonly states: number;
+  /** Steps of the commits whose blobs were read and whose queue was rebuilt, all as committed; newest first. */
+  readonly states: readonly number[];
 }
 
 /**
  * Reads all of a run that is there and checks every digest: the chain of commits to its beginning, the journal to its
- * beginning, and the states of the newest `states` commits. Nobody is fenced.
+ * beginning, and the states of the newest commit and of all others that are kept. Nobody is fenced.
  * @throws RepulsorError STATE_MISSING, STATE_DAMAGED, STATE_TRUNCATED naming the first thing that is wrong
  */
 export async function verifyRun(
   from: { readonly log: Log; readonly store: BlobStore; readonly run: string },
-  states = 1,
+  /** Told of each state before it is read. */
+  onState: (step: number) => void = () => undefined,
 ): Promise<Verification> {
   const topics = runTopics(from.run);
   let commits = 0;
@@ -36,9 +38,17 @@ export async function verifyRun(
   while ((await lineage.at(length)) !== null) length++;
   let steps = 0;
   for await (const _ of readJournal(from.log, topics.journal, lineage)) steps++;
-  const restored = Math.min(states, length);
-  for (let index = 0; index < restored; index++) await restore({ ...from, lineage }, index);
-  return { commits, lineage: length, steps, states: restored };
+  const kept = new Set((await keptCommits(from.log, topics.commits, from.store)).map(({ generation }) => generation));
+  const states: number[] = [];
+  for (let index = 0; index < length; index++) {
+    const { step, generation } = (await lineage.at(index))!.commit;
+    // The run goes on from the newest: where that one is not whole, to restore it says what is missing.
+    if (index > 0 && !kept.has(generation)) continue;
+    onState(step);
+    await restore({ ...from, lineage }, index);
+    states.push(step);
+  }
+  return { commits, lineage: length, steps, states };
 }
 
 function checkRun({ commit, offset }: CommitEntry, run: string, topic: string): void {

@@ -1,4 +1,5 @@
-import { type CommitEntry, equal } from '../checkpoint/commit-history.ts';
+import type { CommitEntry } from '../checkpoint/commit-history.ts';
+import { isSameDigest } from '../checkpoint/digest.ts';
 import type { CommitRow, SegmentFooter } from './segment-format.ts';
 
 /** A commit that an index lacks. */
@@ -28,7 +29,7 @@ export async function compareWithLineage(
   for await (const { commit, digest, offset } of lineage) {
     while (valid > 0 && segments[valid - 1]!.lastStep > commit.step) valid--;
     const head = segments[valid - 1];
-    if (head !== undefined && head.headOffset === offset && equal(head.headDigest, digest))
+    if (head !== undefined && head.headOffset === offset && isSameDigest(head.headDigest, digest))
       return { valid, missing: missing.reverse() };
     const { step, journalBegin, journalEnd, journalDigest } = commit;
     missing.push({ step, offset, journalBegin, journalEnd, journalDigest, digest });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lineageBackwards } from '../checkpoint/commit-history.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
-import { RepulsorError } from '../errors.ts';
+import { hasCode, RepulsorError } from '../errors.ts';
 import { isCode, makeFolder, removeIfThere, syncFolder } from '../log/file/durable-file.ts';
 import { lockWriter, type WriterLock } from '../log/file/writer-lock.ts';
 import type { Log } from '../log/log.ts';
@@ -108,8 +108,7 @@ async function waitForLock(folder: string): Promise<WriterLock> {
     try {
       return await lockWriter(folder, `the lineage index ${folder}`);
     } catch (error) {
-      const locked = error instanceof RepulsorError && error.code === 'LOG_LOCKED';
-      if (!locked || performance.now() - begun > PATIENCE_MS) throw error;
+      if (!hasCode(error, 'LOG_LOCKED') || performance.now() - begun > PATIENCE_MS) throw error;
       await sleep(100);
     }
   }

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Observable } from 'rxjs';
-import { RepulsorError } from '../errors.ts';
+import { hasCode, RepulsorError } from '../errors.ts';
 import type { Log, LogRecord } from '../log/log.ts';
 import type { Gate } from './gate.ts';
 import {
@@ -16,7 +16,7 @@ import { readWindow } from './read-window.ts';
 import type { Cursor, ReadRecord } from './sample.ts';
 import { withSeen } from './seen.ts';
 import { boundsOf, checkEnds, checkSeen, nothingToRead, type PlaceRange, sourceRanges } from './source-ranges.ts';
-import { deletedError, isMissing, type TopicIdentity } from './topic-identity.ts';
+import { deletedError, type TopicIdentity } from './topic-identity.ts';
 import { watchGrowth } from './watch-growth.ts';
 
 export interface FromLogSettings {
@@ -203,7 +203,7 @@ async function rangesToRead(log: Log, { topics, position, identity }: FromLogSet
     await identity.note();
     return await sourceRanges(log, topics);
   } catch (error) {
-    throw isMissing(error) && position !== null ? deletedError(error as RepulsorError) : error;
+    throw hasCode(error, 'TOPIC_MISSING') && position !== null ? deletedError(error) : error;
   }
 }
 

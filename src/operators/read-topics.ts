@@ -1,7 +1,7 @@
-import type { RepulsorError } from '../errors.ts';
+import { hasCode } from '../errors.ts';
 import type { Log, LogRecord } from '../log/log.ts';
 import { byTopic, type PartitionOffset, type Place } from './position.ts';
-import { deletedError, isMissing } from './topic-identity.ts';
+import { deletedError } from './topic-identity.ts';
 import { inTopicTurns, type TopicRead } from './topic-turns.ts';
 
 const BUFFERED_BYTES = 16 * 2 ** 20;
@@ -42,7 +42,7 @@ export async function* readTopics(log: Log, options: ReadTopicsOptions): AsyncGe
   try {
     yield* inTopicTurns(reads, { bounded: to !== undefined, ...(turn && { turn }) });
   } catch (error) {
-    throw isMissing(error) ? deletedError(error as RepulsorError) : error;
+    throw hasCode(error, 'TOPIC_MISSING') ? deletedError(error) : error;
   } finally {
     signal.removeEventListener('abort', abort);
     stop.abort();

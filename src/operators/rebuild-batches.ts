@@ -1,4 +1,4 @@
-import { RepulsorError } from '../errors.ts';
+import { hasCode } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { flips } from './augment.ts';
 import { type BatchSettings, place } from './batch.ts';
@@ -185,7 +185,7 @@ async function rangesOf(log: Log, topic: string, records: WantedRecords): Promis
   try {
     there = await log.partitions(topic);
   } catch (error) {
-    if (!(error instanceof RepulsorError) || error.code !== 'TOPIC_MISSING') throw error;
+    if (!hasCode(error, 'TOPIC_MISSING')) throw error;
     for (const one of everyOne(records)) one.why = `the topic ${topic} is not in ${log.url}`;
     return [];
   }

@@ -1,4 +1,4 @@
-import { RepulsorError } from '../errors.ts';
+import { hasCode, RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 
 /**
@@ -22,7 +22,7 @@ export function topicIdentity(log: Log, topics: readonly string[]): TopicIdentit
         try {
           noted.set(topic, await log.topicId(topic));
         } catch (error) {
-          if (!isMissing(error)) throw error;
+          if (!hasCode(error, 'TOPIC_MISSING')) throw error;
           missing.push(topic);
         }
       }
@@ -32,15 +32,13 @@ export function topicIdentity(log: Log, topics: readonly string[]): TopicIdentit
     async demandSame() {
       for (const [topic, id] of ids ?? []) {
         const now = await log.topicId(topic).catch((error: unknown) => {
-          throw isMissing(error) ? deletedError(error as RepulsorError) : error;
+          throw hasCode(error, 'TOPIC_MISSING') ? deletedError(error) : error;
         });
         if (now !== id) throw madeAnewError(topic, 'it has another id than when the run began to read it');
       }
     },
   };
 }
-
-export const isMissing = (error: unknown): boolean => error instanceof RepulsorError && error.code === 'TOPIC_MISSING';
 
 function missingError(topics: readonly string[], url: string): RepulsorError {
   return new RepulsorError('TOPIC_MISSING', `there is no topic ${topics.join(', ')} in ${url}`, {

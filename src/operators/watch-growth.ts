@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RepulsorError } from '../errors.ts';
+import { hasCode } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { isSamePlace, type Place } from './position.ts';
 import type { TopicIdentity } from './topic-identity.ts';
@@ -30,7 +30,7 @@ export async function watchGrowth(
           if (!known.some((place) => isSamePlace(place, { topic, partition }))) grown.push({ topic, partition });
       if (grown.length > 0) return grown;
     } catch (error) {
-      if (error instanceof RepulsorError && error.code === 'STATE_MISSING') throw error;
+      if (hasCode(error, 'STATE_MISSING')) throw error;
     }
   }
 }

@@ -1,8 +1,8 @@
-import { equal } from '../checkpoint/commit-history.ts';
+import { isSameDigest } from '../checkpoint/digest.ts';
 import { blobsOf, getState, type StateBlobs } from '../checkpoint/state-blobs.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
 import type { Commit } from '../codec/records.ts';
-import { RepulsorError } from '../errors.ts';
+import { hasCode } from '../errors.ts';
 import { type QueueHistory, queueDigest } from '../memory-bank/changelog.ts';
 import type { Difference, MaxDeviation } from './compare.ts';
 import { larger, stateDeviation } from './deviation.ts';
@@ -15,7 +15,7 @@ export async function stateDifferences(
   queue: QueueHistory | null,
 ): Promise<Difference[]> {
   const found: Difference[] = [];
-  if (queue !== null && !equal(queueDigest(queue), negatives.digest))
+  if (queue !== null && !isSameDigest(queueDigest(queue), negatives.digest))
     found.push({ what: 'queue', message: 'the queue does not have the digest of the commit' });
   const now = new Map((await blobsOf(state)).map(({ name, sha256 }) => [name, sha256]));
   const differing = blobs.filter(({ name, sha256 }) => now.get(name) !== sha256).map(({ name }) => name);
@@ -52,7 +52,7 @@ async function keptState(
   try {
     return await getState(store, blobs, names && { names });
   } catch (error) {
-    if (error instanceof RepulsorError && error.code === 'STATE_MISSING') return null;
+    if (hasCode(error, 'STATE_MISSING')) return null;
     throw error;
   }
 }

@@ -1,5 +1,4 @@
-import { equal } from '../checkpoint/commit-history.ts';
-import { keysDigest } from '../checkpoint/digest.ts';
+import { isSameDigest, keysDigest } from '../checkpoint/digest.ts';
 import { journalEntry, samplesOf } from '../checkpoint/journal.ts';
 import type { StepJournal } from '../codec/records.ts';
 import { type Deviation, larger, largestDeviation } from './deviation.ts';
@@ -39,9 +38,10 @@ export function differences(previous: Uint8Array, recorded: StepJournal, replaye
     // What an older version did not record cannot be compared.
     batchDigest: recorded.batchDigest === null ? null : replayed.batchDigest,
   });
-  if (equal(entry.digest, recorded.digest)) return [];
+  if (isSameDigest(entry.digest, recorded.digest)) return [];
   const found = batchDifference(recorded, replayed);
-  if (!equal(keys, recorded.keysDigest)) found.push({ what: 'keys', message: 'the keys are not those of the journal' });
+  if (!isSameDigest(keys, recorded.keysDigest))
+    found.push({ what: 'keys', message: 'the keys are not those of the journal' });
   const terms = termsThat((now, then) => !Object.is(Math.fround(now), Math.fround(then)), recorded, replayed);
   if (terms !== null) found.push({ what: 'loss', message: terms });
   return found;
@@ -73,7 +73,7 @@ export function deviations(
 }
 
 function batchDifference(recorded: StepJournal, { batchDigest }: ReplayedStep): Difference[] {
-  if (recorded.batchDigest === null || equal(recorded.batchDigest, batchDigest)) return [];
+  if (recorded.batchDigest === null || isSameDigest(recorded.batchDigest, batchDigest)) return [];
   const message =
     'the records give other images or labels than were trained: their bytes, or the code that decodes and flips them, changed';
   return [{ what: 'batch', message }];

@@ -2,7 +2,7 @@ import type { Committer } from '../checkpoint/commit.ts';
 import { decodeCommit } from '../checkpoint/commit-history.ts';
 import { type CommitNeeds, commitsThatTell, type NeededRecord, neededRecords } from '../checkpoint/needed-records.ts';
 import type { Commit } from '../codec/records.ts';
-import { RepulsorError } from '../errors.ts';
+import { hasCode } from '../errors.ts';
 import type { Log, OffsetRange, TopicKeeping } from '../log/log.ts';
 import { byTopic } from '../operators/position.ts';
 import { type Danger, dangerOf, type Headroom, headroomOf } from './headroom.ts';
@@ -52,7 +52,7 @@ export async function guardRetention(settings: GuardSettings): Promise<Retention
     const own = Object.values(topics);
     for (const topic of [...inputs, ...own]) {
       const found = await log.keeping(topic).catch((error: unknown) => {
-        if (error instanceof RepulsorError && error.code === 'LOG_FAILED') return null; // not allowed to ask
+        if (hasCode(error, 'LOG_FAILED')) return null; // not allowed to ask
         throw error;
       });
       const before = keeping.get(topic);

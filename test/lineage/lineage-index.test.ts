@@ -9,12 +9,13 @@ import { openCommitter } from '../../src/checkpoint/commit.ts';
 import { openLineage } from '../../src/checkpoint/commit-history.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { samplesOf } from '../../src/checkpoint/journal.ts';
-import { readJournal, stepsThatTrained } from '../../src/checkpoint/read-journal.ts';
+import { readJournal } from '../../src/checkpoint/read-journal.ts';
 import { runTopics } from '../../src/checkpoint/run-id.ts';
 import type { StepJournal } from '../../src/codec/records.ts';
 import { openLineageIndex } from '../../src/lineage/lineage-index.ts';
 import type { Log } from '../../src/log/log.ts';
 import { openLog } from '../../src/log/open-log.ts';
+import type { SampleId } from '../../src/operators/position.ts';
 import { commitSteps, LINEAGE_RUN, type Made } from './lineage-run.ts';
 
 let folder: string;
@@ -66,9 +67,7 @@ async function expectRight(open = openIndex): Promise<void> {
         .map(({ topic, partition, offset }) => [`${topic}/${partition}/${offset}`, { topic, partition, offset }]),
     );
     for (const record of places.values()) {
-      const expected = [];
-      for await (const step of stepsThatTrained(list(entries), record)) expected.push(step);
-      expect(await found.stepsOf(record)).toEqual(expected);
+      expect(await found.stepsOf(record)).toEqual(stepsThatTrained(entries, record));
     }
     for (const entry of entries) {
       const trained = await found.step(entry.step);
@@ -80,8 +79,18 @@ async function expectRight(open = openIndex): Promise<void> {
   }
 }
 
-async function* list<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
+/** The steps that trained any image of the record, found by looking at every entry. */
+function stepsThatTrained(entries: readonly StepJournal[], record: Omit<SampleId, 'index'>) {
+  const isOf = (sample: SampleId) =>
+    sample.topic === record.topic && sample.partition === record.partition && sample.offset === record.offset;
+  return entries
+    .map((entry) => ({
+      step: entry.step,
+      indices: samplesOf(entry)
+        .filter(isOf)
+        .map(({ index }) => index),
+    }))
+    .filter(({ indices }) => indices.length > 0);
 }
 
 const segments = async () => (await readdir(index())).filter((name) => name.endsWith('.segment'));

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RepulsorError } from '../../errors.ts';
+import { hasCode, RepulsorError } from '../../errors.ts';
 import { appendByPartition } from '../append-by-partition.ts';
 import type { Appended, FencedWriter, NewRecord, Transaction } from '../log.ts';
 import type { KafkaClient } from './kafka-client.ts';
@@ -58,7 +58,7 @@ export class KafkaWriter implements FencedWriter {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof RepulsorError && error.code === 'FENCED') this.#ended = error;
+      if (hasCode(error, 'FENCED')) this.#ended = error;
       throw error;
     }
   }
