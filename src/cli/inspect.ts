@@ -10,8 +10,8 @@ import { viewRun } from './inspect/run.ts';
 import { viewStep } from './inspect/step.ts';
 import { viewTopic } from './inspect/topic.ts';
 import { viewVerification } from './inspect/verification.ts';
-import type { View } from './inspect/views.ts';
 import { recordPlace, wholeNumber } from './options.ts';
+import type { View } from './view.ts';
 
 interface InspectOptions {
   readonly queue?: boolean;

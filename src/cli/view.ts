@@ -1,4 +1,4 @@
-/** What `inspect` found: an object for machines, and the same as text for people. */
+/** What a command that looks found: an object for machines, and the same as text for people. */
 export interface View {
   readonly found: object;
   readonly text: string;

@@ -7,7 +7,7 @@ import { writeSafetensorsFile } from '../../checkpoint/safetensors-file.ts';
 import { RepulsorError } from '../../errors.ts';
 import { type QueueSummary, queueSummary, queueTensors, type Spread } from '../../memory-bank/queue-summary.ts';
 import type { CommittedRun } from '../../trainer/open-run.ts';
-import { hex, type View } from './views.ts';
+import { hex, type View } from '../view.ts';
 
 /**
  * The queue as of a committed step, rebuilt from its topic and checked against the digest that the commit recorded.

@@ -1,7 +1,7 @@
 import type { TrainedRecord } from '../../lineage/lineage-index.ts';
 import type { CommittedRun } from '../../trainer/open-run.ts';
+import type { View } from '../view.ts';
 import { openIndex } from './open-index.ts';
-import type { View } from './views.ts';
 
 /** The committed steps that a record, or one image of it, trained. */
 export async function viewRecord(

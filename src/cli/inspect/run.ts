@@ -1,7 +1,7 @@
 import { keptCommits } from '../../checkpoint/kept-commits.ts';
 import { runTopics } from '../../checkpoint/run-id.ts';
 import type { CommittedRun } from '../../trainer/open-run.ts';
-import { fields, hex, type View } from './views.ts';
+import { fields, hex, type View } from '../view.ts';
 
 /** What the run's last commit holds, and which commits are still whole. `config`: show the settings to people too. */
 export async function viewRun({ folder: run, log, newest, store }: CommittedRun, config: boolean): Promise<View> {

@@ -1,7 +1,7 @@
 import { samplesOf } from '../../checkpoint/journal.ts';
 import type { CommittedRun } from '../../trainer/open-run.ts';
+import { hex, type View } from '../view.ts';
 import { openIndex } from './open-index.ts';
-import { hex, type View } from './views.ts';
 
 /** The records that trained a step, and what came out, checked against the commit that holds it. */
 export async function viewStep(run: CommittedRun, step: number, note: (line: string) => void): Promise<View> {

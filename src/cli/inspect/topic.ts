@@ -1,5 +1,5 @@
 import type { Log } from '../../log/log.ts';
-import { fields, type View } from './views.ts';
+import { fields, type View } from '../view.ts';
 
 /** A topic's partitions and what of them is there. */
 export async function viewTopic(log: Log, topic: string): Promise<View> {

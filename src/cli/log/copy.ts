@@ -7,7 +7,7 @@ import type { Log } from '../../log/log.ts';
 import { lastingLogUrl } from '../../log/log-url.ts';
 import { openLog } from '../../log/open-log.ts';
 import { type CommittedRun, openRun } from '../../trainer/open-run.ts';
-import type { View } from '../inspect/views.ts';
+import type { View } from '../view.ts';
 
 interface CopyRequest {
   readonly topics?: string;

@@ -1,5 +1,5 @@
 import type { Log } from '../../log/log.ts';
-import type { View } from '../inspect/views.ts';
+import type { View } from '../view.ts';
 
 /** Every topic with its partitions and what of them is there. */
 export async function listTopics(log: Log): Promise<View> {

@@ -2,7 +2,7 @@ import { BadRecord } from '../../codec/bad-record.ts';
 import { RECORD_KINDS } from '../../codec/records.ts';
 import { decode } from '../../codec/single-object.ts';
 import type { Log, LogRecord } from '../../log/log.ts';
-import type { View } from '../inspect/views.ts';
+import type { View } from '../view.ts';
 
 /** Some records of a partition, each decoded if it is of a kind that this project writes. */
 export async function showRecords(
