@@ -4,6 +4,7 @@ import { type CommittedOutcome, readOutcome } from '../../src/certify/committed-
 import { compareRuns } from '../../src/certify/compare-runs.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { openRunFolder } from '../../src/checkpoint/run-folder.ts';
+import { EXIT, RepulsorError } from '../../src/errors.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { addBadRecords, fillTopic, writeTinyModule } from '../trainer/tiny-run.ts';
 import { Judged, type LogKind } from './fault.ts';
@@ -71,9 +72,15 @@ export function startTraining(run: TrainerRun, { steps = TRAINED, url = run.url,
   return startLife(['bin/repulsor.js', 'train', run.pipeline, ...where, '--steps', `${steps}`, '--json'], life);
 }
 
-/** The step of the last commit there is; 0 for none. */
-export async function committedStep(run: TrainerRun): Promise<number> {
-  return (await outcomeOf(run))?.steps.length ?? 0;
+/** Whether reading all that the run holds ends with status 4. */
+export async function refusesToRead(run: TrainerRun): Promise<boolean> {
+  try {
+    await outcomeOf(run);
+    return false;
+  } catch (error) {
+    if (error instanceof RepulsorError && error.exitStatus === EXIT.damaged) return true;
+    throw error;
+  }
 }
 
 async function outcomeOf(run: TrainerRun): Promise<CommittedOutcome | null> {

@@ -97,6 +97,12 @@ export class FileWriter implements FencedWriter {
     this.#slot += 1;
   }
 
+  /** A successor removes what a fenced writer left unnamed, also from under its hands: then that is the reason. */
+  async whyFailed(error: unknown): Promise<unknown> {
+    await this.#committed.refresh().catch(() => undefined);
+    return this.#committed.slot === this.#slot ? error : this.#fence();
+  }
+
   async finish(touched: ReadonlySet<EpochPartition>): Promise<void> {
     this.#open = null;
     await Promise.all([...touched].map((partition) => partition.end()));
@@ -136,9 +142,13 @@ export class FileTransaction implements Transaction {
     return this.#inOrder(async () => {
       const now = Date.now();
       return appendByPartition(records, async (partition, part) => {
-        const target = await this.#writer.partition(topic, partition);
-        this.#touched.add(target);
-        return target.append(part, now);
+        try {
+          const target = await this.#writer.partition(topic, partition);
+          this.#touched.add(target);
+          return await target.append(part, now);
+        } catch (error) {
+          throw await this.#writer.whyFailed(error);
+        }
       });
     });
   }

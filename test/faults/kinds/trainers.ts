@@ -11,6 +11,7 @@ import {
   judgeTrained,
   judgeTrainer,
   newTrainerRun,
+  refusesToRead,
   startTraining,
   TRAINED,
   type TrainerRun,
@@ -203,8 +204,11 @@ export const trainerDamaged: FaultKind = {
         done = harmed.done;
         const end = await startTraining(run, { steps: MORE }).ended;
         if (end.code === 0) {
+          // Old records that no recovery needs: whoever reads all of them is told.
+          const told = await refusesToRead(run);
+          if (told) await harmed.undo();
           await judgeTrained(ground, run, MORE);
-          return 'recovered identical';
+          return told ? 'refused correctly' : 'recovered identical';
         }
         if (end.code !== 4 || !/"hint":"[^"]/.test(end.stdout))
           throw new Judged('wrongly refused', `status ${end.code}: ${end.stdout} ${end.stderr}`);
