@@ -11,7 +11,7 @@ import { progressFrom, SCENARIO, settings, trainAndCommit } from './scenario.ts'
 
 /**
  * A trainer that sends itself a signal: `crash-child.ts JSON`, a ChildTask. It recovers, makes its commits, and at the
- * chosen moment (counted from 0 over all effects, before and after each) kills itself by the signal that no process can
+ * chosen moment (the first of that name, or counted from 0 over all effects, before and after each) kills itself by the signal that no process can
  * catch, or stops until it is continued, as a machine does that was asleep. It writes a line of JSON for what it
  * recovered, for each moment that it reaches, for each commit that it was told of and for the error that ended it.
  */
@@ -27,7 +27,7 @@ export interface ChildTask {
   /** Removes what no commit needs once it has recovered, too. */
   readonly collect?: boolean;
   /** -1 for none. */
-  readonly moment: number;
+  readonly moment: number | string;
   readonly signal: 'SIGKILL' | 'SIGSTOP';
 }
 
@@ -43,9 +43,12 @@ const task = JSON.parse(process.argv[2]!) as ChildTask;
 const say = (line: ChildLine) => writeSync(1, `${JSON.stringify(line)}\n`);
 
 let reached = 0;
+let chosen = false;
 const onEffect: OnEffect = async (when, effect) => {
-  say({ moment: `${when} ${effect}` });
-  if (reached++ !== task.moment) return;
+  const name = `${when} ${effect}`;
+  say({ moment: name });
+  if (chosen || (reached++ !== task.moment && name !== task.moment)) return;
+  chosen = true;
   process.kill(process.pid, task.signal);
   if (task.signal === 'SIGKILL') await new Promise(() => undefined); // nothing more may happen until it takes effect
 };

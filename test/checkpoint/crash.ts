@@ -27,8 +27,8 @@ export interface ChildLife {
 export interface LifeOptions {
   readonly commits: number;
   readonly collect?: boolean;
-  /** Where it kills itself. Default: nowhere. */
-  readonly moment?: number;
+  /** Where it kills itself: the first moment of that name, or the moment of that number. Default: nowhere. */
+  readonly moment?: number | string;
   /** It stops at the moment instead, and is continued once this settles. */
   readonly whileStopped?: () => Promise<void>;
   /** Kills it from outside, so long after its first sign of life, at whatever it is doing then. */
@@ -72,7 +72,8 @@ export async function liveOnce(place: Place, options: LifeOptions): Promise<Chil
     for (const line of whole) {
       lines.push(JSON.parse(line));
       if (lines.at(-1)!.moment === undefined || whileStopped === undefined) continue;
-      if (lines.filter((l) => l.moment !== undefined).length - 1 !== moment) continue;
+      const moments = lines.flatMap((l) => l.moment ?? []);
+      if (moments.length - 1 !== (typeof moment === 'string' ? moments.indexOf(moment) : moment)) continue;
       whileStopped()
         .catch((error: unknown) => {
           failure = error;
@@ -136,7 +137,7 @@ export async function sleepThroughTakeOvers(place: Place, moments: readonly stri
     const made = name === 'after commit' ? 3 : 0;
     const zombie = await liveOnce(place, {
       commits: 1,
-      moment: life.moments.indexOf(name),
+      moment: name,
       async whileStopped() {
         const next = await liveOnce(place, { commits: 2 });
         const committed = [step + made + 3, step + made + 6];
