@@ -4,17 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { Command } from 'commander';
 import { openCommitter } from '../src/checkpoint/commit.ts';
 import { keysDigest, ZERO_DIGEST } from '../src/checkpoint/digest.ts';
 import { openFolderStore } from '../src/checkpoint/folder-store.ts';
 import { journalEntry } from '../src/checkpoint/journal.ts';
 import { createRunFolder } from '../src/checkpoint/run-folder.ts';
-import { openConsole } from '../src/cli/console.ts';
 import { loadPipeline } from '../src/cli/load-pipeline.ts';
 import { wholeNumber } from '../src/cli/options.ts';
 import type { StepJournal } from '../src/codec/records.ts';
 import { openLog } from '../src/log/open-log.ts';
+import { type Benchmark, type BenchmarkResult, goal } from './benchmark.ts';
+import { megabytes, short } from './table.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const run = promisify(execFile);
@@ -28,9 +28,9 @@ interface LineageOptions {
   readonly dir: string;
 }
 
-export const benchmark = {
+export const benchmark: Benchmark = {
   summary: 'how long the lineage index takes to build, how large it is, how fast `inspect --record` answers',
-  options: (command: Command) =>
+  options: (command) =>
     command
       .option('--steps <n>', 'journal entries', wholeNumber(1), 1_000_000)
       .option('--batch <n>', 'images a step', wholeNumber(1), 32)
@@ -38,15 +38,14 @@ export const benchmark = {
       .option('--records <n>', 'records of 100 images that the steps draw from', wholeNumber(1), 20_000)
       .option('--queries <n>', 'commands run, each a process of its own', wholeNumber(1), 5)
       .option('--dir <folder>', 'where the run is written, and removed again', tmpdir())
-      .addHelpText('after', '\nExample:\n  node --import tsx bench/lineage.ts --steps 20000 --json'),
-  run: (options: Record<string, unknown>, note: (line: string) => void) =>
-    measure(options as unknown as LineageOptions, note),
+      .addHelpText('after', '\nExample:\n  npm run bench -- lineage --steps 20000 --json'),
+  run: (options, note) => measure(options as unknown as LineageOptions, note),
 };
 
 const IMAGES = 100;
 const MOST_SECONDS = 2;
 
-async function measure(options: LineageOptions, note: (line: string) => void) {
+async function measure(options: LineageOptions, note: (line: string) => void): Promise<BenchmarkResult> {
   const scratch = await mkdtemp(join(options.dir, 'repulsor-lineage-'));
   try {
     const folder = await writeRun(scratch, options, note);
@@ -77,18 +76,18 @@ async function measure(options: LineageOptions, note: (line: string) => void) {
     };
     return {
       figures,
-      goals: { query_seconds: { value: slowest, goal: `<= ${MOST_SECONDS}`, met: slowest <= MOST_SECONDS } },
+      goals: { query_seconds: goal(slowest, '<=', MOST_SECONDS) },
       tables: [
         {
           title: `Lineage of ${options.steps} steps of ${options.batch} images`,
           columns: ['', ''],
           rows: [
-            ['first query, which builds the index', `${shortly(build.seconds)} s`],
+            ['first query, which builds the index', `${short(build.seconds)} s`],
             ['its peak memory', megabytes(build.peakRss)],
             ['index', megabytes(index_bytes)],
             ['log', megabytes(figures.journal_bytes)],
-            ['slowest query of a record, the whole command', `${shortly(Math.max(...figures.record_query_seconds))} s`],
-            ['slowest query of a step, the whole command', `${shortly(Math.max(...figures.step_query_seconds))} s`],
+            ['slowest query of a record, the whole command', `${short(Math.max(...figures.record_query_seconds))} s`],
+            ['slowest query of a step, the whole command', `${short(Math.max(...figures.step_query_seconds))} s`],
           ],
         },
       ],
@@ -186,15 +185,4 @@ async function folderBytes(folder: string): Promise<number> {
     if (found.isFile()) bytes += found.size;
   }
   return bytes;
-}
-
-const shortly = (value: number): string => value.toPrecision(3);
-const megabytes = (bytes: number): string => `${shortly(bytes / 1e6)} MB`;
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const program = benchmark.options(new Command('lineage').description(benchmark.summary).option('--json'));
-  const options = program.parse().opts<Record<string, unknown>>();
-  const console = openConsole(options['json'] === true);
-  const { figures, goals, tables } = await benchmark.run(options, console.note);
-  console.result({ figures, goals }, tables.flatMap(({ rows }) => rows.map((row) => row.join('  '))).join('\n'));
 }

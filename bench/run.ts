@@ -8,6 +8,7 @@ import { formatTable, short } from './table.ts';
 
 const BENCHMARKS = new Map<string, () => Promise<{ readonly benchmark: Benchmark }>>([
   ['commit', () => import('./commit.ts')],
+  ['lineage', () => import('./lineage.ts')],
 ]);
 
 const program = new Command('bench')
