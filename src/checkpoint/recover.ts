@@ -12,21 +12,10 @@ import { neededOffsets } from './needed-offsets.ts';
 import { type RestoredState, restore } from './restore.ts';
 import type { StateBlobs } from './state-blobs.ts';
 
-/** Settings that may differ from the committed ones, each with all below it: they shape the run, not its state. */
-export const FREE_SETTINGS: readonly string[] = [
-  'commit',
-  'log',
-  'metrics',
-  'operators.badRecords',
-  'operators.prefetch',
-  'sampling',
-  'steps',
-];
-
 export interface RecoverOptions {
   /** Which has taken the run over already. */
   readonly committer: Committer;
-  /** Default FREE_SETTINGS. */
+  /** Settings that may differ from the committed ones, each with all below it. Default: none. */
   readonly freeSettings?: readonly string[];
   /** The log of the inputs, to see whether they are all still there. Default: not checked. */
   readonly inputs?: Log;
@@ -83,7 +72,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered | null
 
 function checkSettings(commit: Commit, config: unknown, options: RecoverOptions): void {
   if (commit.configDigest === configDigest(config)) return;
-  const { freeSettings = FREE_SETTINGS, complete = (committed) => committed } = options;
+  const { freeSettings = [], complete = (committed) => committed } = options;
   const differences = differingSettings(complete(JSON.parse(commit.config)), config, freeSettings);
   if (differences.length === 0) return;
   const list = differences.map(({ path, committed, wanted }) => `${path} was ${committed}, is ${wanted}`).join('; ');

@@ -1,10 +1,10 @@
 import { differingSettings } from '../checkpoint/config-difference.ts';
-import { FREE_SETTINGS } from '../checkpoint/recover.ts';
 import type { RestoredState } from '../checkpoint/restore.ts';
 import type { StateBlobs } from '../checkpoint/state-blobs.ts';
 import type { Engine, Program } from '../engine/engine.ts';
 import { appendRows, negativesOf, type QueueHistory } from '../memory-bank/changelog.ts';
 import type { Batch } from '../operators/batch.ts';
+import { FREE_SETTINGS } from '../trainer/changed-settings.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import type { StepReport } from '../trainer/report.ts';
 import { compileStep, runStep, stateToTrain } from '../trainer/run-step.ts';

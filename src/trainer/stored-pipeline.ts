@@ -2,15 +2,19 @@ import type { Commit } from '../codec/records.ts';
 import { checkPipeline } from './check-pipeline.ts';
 import { definePipeline, type Pipeline, type PipelineInput } from './pipeline.ts';
 
-/**
- * The settings that the steps of a commit were trained with. An earlier version did not store what came later: it gets the
- * default; and what it said otherwise is said as it is now.
- */
+/** The settings that the steps of a commit were trained with. */
 export function storedPipeline({ config, generation, run }: Commit): Pipeline {
-  const stored = JSON.parse(config) as PipelineInput;
+  return checkPipeline(completedSettings(JSON.parse(config)), `commit ${generation} of the run ${run}`);
+}
+
+/**
+ * Settings as a commit has them. An earlier version did not store what came later: it gets the default; and what it said
+ * otherwise is said as it is now.
+ */
+export function completedSettings(committed: unknown): Pipeline {
+  const stored = committed as PipelineInput;
   const commit = stored.commit && { ...stored.commit, ...keepAsNow(stored.commit.keep) };
-  const settings = definePipeline({ ...stored, ...(commit && { commit }) });
-  return checkPipeline(settings, `commit ${generation} of the run ${run}`);
+  return definePipeline({ ...stored, ...(commit && { commit }) });
 }
 
 /** It was the number of the newest commits to keep, or null for all. */

@@ -1,10 +1,9 @@
 import { type Committer, openCommitter } from '../checkpoint/commit.ts';
 import { openLineage } from '../checkpoint/commit-history.ts';
 import type { CommitWitness } from '../checkpoint/commit-witness.ts';
-import { differingSettings } from '../checkpoint/config-difference.ts';
 import { ZERO_DIGEST } from '../checkpoint/digest.ts';
 import type { OnEffect } from '../checkpoint/effects.ts';
-import { FREE_SETTINGS, recover } from '../checkpoint/recover.ts';
+import { recover } from '../checkpoint/recover.ts';
 import { type RestoredState, restore } from '../checkpoint/restore.ts';
 import { consumerGroup } from '../checkpoint/run-id.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
@@ -14,30 +13,20 @@ import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { StreamPosition } from '../operators/position.ts';
 import { type Beginning, checkBeginning, firstCommit } from './beginning.ts';
+import { changesInWords, FREE_SETTINGS, TUNABLE_SETTINGS } from './changed-settings.ts';
 import { Commits } from './commits.ts';
 import { engineIdentity } from './engine-identity.ts';
 import type { Headroom } from './headroom.ts';
 import { type Input, openInput } from './input.ts';
-import { definePipeline, type Pipeline, type PipelineInput, topicsOf } from './pipeline.ts';
+import { type Pipeline, topicsOf } from './pipeline.ts';
 import type { CommitReport, StepReport } from './report.ts';
 import { guardRetention } from './retention-guard.ts';
 import { compileStep, runStep, stateToTrain } from './run-step.ts';
 import { blobEntries, roomForBlobs } from './state-blobs.ts';
 import { stepReport } from './step-report.ts';
+import { completedSettings } from './stored-pipeline.ts';
 import { trainLayout } from './train-state.ts';
 import { Uncommitted } from './uncommitted.ts';
-
-/** Settings that a run may go on with changed, and says so: they fit any state. */
-const TUNABLE_SETTINGS = [
-  'optimizer',
-  'transport.weighting',
-  'transport.trainEps',
-  'losses.labelDropout',
-  'losses.repulsion.lambda',
-  'losses.repulsion.form',
-  'losses.repulsion.start',
-  'losses.repulsion.ramp',
-];
 
 /** Who wants to know. Called between steps: it must be quick. */
 export interface TrainObserver {
@@ -166,11 +155,14 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     const { fallback = false, beginning } = settings;
     const freeSettings = [...FREE_SETTINGS, ...TUNABLE_SETTINGS];
     const into = roomForBlobs(engine, blobEntries(pipeline), trainLayout(pipeline));
+    const complete = completedSettings;
     const recovered = await recover({ committer, inputs: log, fallback, freeSettings, complete, into });
     for (const { generation, error } of recovered?.skipped ?? [])
       observer.onWarning?.(`commit ${generation} is not whole and is given up: ${error.message}`);
-    if (recovered !== null) tellChanges(recovered.commit, committer.settings.config, observer);
-    if (recovered !== null && beginning) checkBeginning(recovered.commit, beginning);
+    if (recovered !== null) {
+      for (const change of changesInWords(recovered.commit, committer.settings.config)) observer.onWarning?.(change);
+      if (beginning) checkBeginning(recovered.commit, beginning);
+    }
     const start = recovered ?? (beginning ? await begin(committer, beginning) : null);
     // Also for a run that makes no commit any more, or cannot before there is room: it may keep fewer of them now.
     committer.collect();
@@ -257,14 +249,6 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       ema,
     };
   }
-}
-
-/** A run that an earlier version began goes on: what it had no setting for is as it was, by the default. */
-const complete = (committed: unknown) => definePipeline(committed as PipelineInput);
-
-function tellChanges({ config, step }: Commit, wanted: unknown, observer: TrainObserver): void {
-  for (const { path, committed, wanted: now } of differingSettings(complete(JSON.parse(config)), wanted, FREE_SETTINGS))
-    observer.onWarning?.(`from step ${step} on, ${path} is ${now}; it was ${committed}`);
 }
 
 /** Weights that are no numbers must never be committed: a finite loss may come with a gradient that is not. */
