@@ -11,7 +11,7 @@ import { RepulsorError } from '../errors.ts';
  */
 
 /** Bytes of one element of each dtype that can be read. F32 and I32 can be written too. */
-export const DTYPE_BYTES = { F32: 4, I32: 4, U8: 1, F16: 2, BF16: 2, I64: 8 } as const;
+const DTYPE_BYTES = { F32: 4, I32: 4, U8: 1, F16: 2, BF16: 2, I64: 8 } as const;
 export type SafetensorsDType = keyof typeof DTYPE_BYTES;
 
 export interface TensorEntry {

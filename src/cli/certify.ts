@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { CertifyOptions } from './certifying.ts';
 import { openConsole } from './console.ts';
 import { loadPipeline } from './load-pipeline.ts';
-import { engineOption, wholeNumber } from './options.ts';
+import { collect, engineOption, wholeNumber } from './options.ts';
 
 /** Fewer would leave no room for a stop between two commits. */
 const FEWEST_STEPS = 6;
@@ -42,5 +42,3 @@ Examples:
       process.exitCode = await runCertify(pipeline, file, options, openConsole(options.json ?? false));
     });
 }
-
-const collect = (value: string, all: string[]): string[] => [...all, value];

@@ -1,7 +1,6 @@
 import { openEngine } from '../engine/choose.ts';
 import type { EngineName } from '../engine/engine.ts';
 import { EXIT } from '../errors.ts';
-import { createProgress } from '../metrics/progress.ts';
 import type { MaxDeviation } from '../replay/compare.ts';
 import { planReplay, type ReplayPlan } from '../replay/plan.ts';
 import { type ReplayResult, replay } from '../replay/replay.ts';
@@ -9,6 +8,7 @@ import { engineIdentity, parseEngineIdentity } from '../trainer/engine-identity.
 import type { CommittedRun } from '../trainer/open-run.ts';
 import type { Console } from './console.ts';
 import type { ReplayOptions } from './replay.ts';
+import { stepProgress } from './step-progress.ts';
 
 /** What `repulsor replay` does with an open run. Returns the exit status. */
 export async function replayRun(
@@ -27,11 +27,7 @@ export async function replayRun(
       console.warn(`steps were trained with "${other}", and this is "${here}"${bitsMayDiffer(options)}`);
     if (plan.from !== (options.from ?? plan.from))
       console.note(`begins at step ${plan.from}, the newest commit before step ${options.from} whose weights are kept`);
-    const progress = createProgress({
-      total: plan.to,
-      stream: console.json ? { write: () => true } : process.stderr,
-      isTTY: !console.json && process.stderr.isTTY === true,
-    });
+    const progress = stepProgress(console, plan.to);
     const { tolerance = null } = options;
     let result: ReplayResult;
     try {

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { EngineName } from '../engine/engine.ts';
+import { RepulsorError } from '../errors.ts';
 import { checkPipeline } from '../trainer/check-pipeline.ts';
 import { openRun } from '../trainer/open-run.ts';
 import { SOLVERS } from '../trainer/sampling-settings.ts';
@@ -46,11 +47,13 @@ Examples:
   repulsor sample runs/digits --labels 3,1 --out noise.safetensors
   repulsor sample runs/digits --noise noise.safetensors --labels 3,1 --solver heun --steps 25 --cfg 1.5 --out out.safetensors`,
     )
-    .action(async (folder: string, options: SampleOptions, command: Command) => {
+    .action(async (folder: string, options: SampleOptions) => {
       const console = openConsole(options.json ?? false);
       const strange = options.set.find((text) => !text.startsWith('sampling.'));
       if (strange !== undefined)
-        command.error(`error: --set ${strange} is no setting of sampling, such as sampling.rtol`);
+        throw new RepulsorError('USAGE', `--set ${strange} is no setting of sampling`, {
+          hint: 'for example: --set sampling.rtol=1e-4; what was trained with cannot be changed any more',
+        });
       const run = await openRun(folder, options.log);
       try {
         const pipeline = checkPipeline(withOverrides(run.pipeline, overrides(options)), 'what was asked for');

@@ -14,7 +14,6 @@ import type { Log } from '../log/log.ts';
 import { lastingLogUrl } from '../log/log-url.ts';
 import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { createProgress } from '../metrics/progress.ts';
 import { startMetricsServer } from '../metrics/server.ts';
 import { drawGrid } from '../sampling/draw.ts';
 import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
@@ -22,6 +21,7 @@ import { train } from '../trainer/trainer.ts';
 import { beginningOf } from './beginning-of.ts';
 import type { Console } from './console.ts';
 import { interruption } from './interruption.ts';
+import { stepProgress } from './step-progress.ts';
 
 export interface TrainingOptions {
   readonly run?: string;
@@ -60,11 +60,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
       ...(port !== null && { port }),
       note: console.warn,
     });
-    const progress = createProgress({
-      total: pipeline.steps,
-      stream: console.json ? { write: () => true } : process.stderr,
-      isTTY: !console.json && process.stderr.isTTY === true,
-    });
+    const progress = stepProgress(console, pipeline.steps);
     note = progress.note;
     const warn = (line: string) => (console.json ? console.warn(line) : progress.note(`warning: ${line}`));
     try {

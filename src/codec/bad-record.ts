@@ -1,7 +1,7 @@
 import { RepulsorError } from '../errors.ts';
 
 /** Why a record or an image of it cannot be used: a fixed set of words, fit for a metric's label. */
-export const BAD_REASONS = [
+const BAD_REASONS = [
   'undecodable', // bytes that are not what the schema says
   'unknown_schema', // no schema is known for the fingerprint or id
   'incompatible_schema', // the writer's schema does not resolve to the reader's

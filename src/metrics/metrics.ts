@@ -6,7 +6,7 @@ import { boundedLabels } from './bounded-labels.ts';
 import { defineMetrics } from './definitions.ts';
 
 /** What may become of an input record. */
-export const RECORD_OUTCOMES = ['decoded', 'skipped', 'dead_letter'] as const;
+const RECORD_OUTCOMES = ['decoded', 'skipped', 'dead_letter'] as const;
 export type RecordOutcome = (typeof RECORD_OUTCOMES)[number];
 
 /** How far retention is from the oldest record of a partition that is needed. Null: the topic has no such limit. */

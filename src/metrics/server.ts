@@ -4,7 +4,7 @@ import type { Registry } from 'prom-client';
 import { RepulsorError } from '../errors.ts';
 import { OPEN_METRICS_TYPE, openMetrics, PLAIN_TEXT_TYPE, prefersOpenMetrics } from './open-metrics.ts';
 
-export const DEFAULT_METRICS_HOST = '127.0.0.1';
+const DEFAULT_METRICS_HOST = '127.0.0.1';
 export const DEFAULT_METRICS_PORT = 9464;
 
 /** How long a scrape that is under way may still take when the server closes. */

@@ -10,7 +10,7 @@ export interface Deviation {
 }
 
 /** NaN where one of them is no number and the other is another: no tolerance covers it. */
-export function deviationOf(replayed: number, recorded: number): number {
+function deviationOf(replayed: number, recorded: number): number {
   if (Object.is(replayed, recorded)) return 0;
   return Math.abs(replayed - recorded) / Math.max(1, Math.abs(recorded));
 }

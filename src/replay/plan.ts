@@ -75,7 +75,7 @@ async function beginning(
 }
 
 /** "steps 500, 1000 and 1500", newest last. */
-export function listSteps(newestFirst: readonly number[]): string {
+function listSteps(newestFirst: readonly number[]): string {
   const steps = [...new Set(newestFirst)].slice(0, LISTED).reverse();
   const more = new Set(newestFirst).size > LISTED ? 'among others ' : '';
   if (steps.length === 0) return 'none';

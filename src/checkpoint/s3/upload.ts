@@ -4,7 +4,7 @@ import type { S3Bucket, S3Upload } from './s3-client.ts';
 import { isConditionFailed, isConflict, isUploadGone } from './s3-errors.ts';
 
 /** What is larger goes up in parts of at least this: S3 takes no smaller than 5 MiB, and no more than 10,000. */
-export const PART_BYTES = 16 * 1024 * 1024;
+const PART_BYTES = 16 * 1024 * 1024;
 const MOST_PARTS = 10_000;
 /** Parts under way at a time: with their bytes, what an upload holds in memory. */
 const PARTS_AT_ONCE = 4;
@@ -83,7 +83,7 @@ async function uploadParts(
 }
 
 /** Pieces of exactly `size` bytes, the last one smaller. Copies: a socket may hold one for longer than the upload does. */
-export function* inParts(content: BlobContent, size: number): Generator<Uint8Array> {
+function* inParts(content: BlobContent, size: number): Generator<Uint8Array> {
   let held: Uint8Array[] = [];
   let bytes = 0;
   for (const chunk of content.chunks()) {

@@ -12,7 +12,7 @@ import { Encoder, type KafkaBroker, requests } from './kafkajs-internals.ts';
  * topic           = bytes:i16 UTF-8
  */
 
-export const READ_COMMITTED = 1;
+const READ_COMMITTED = 1;
 const PRODUCE = 0;
 
 export interface ProduceTarget {
