@@ -14,8 +14,8 @@ import { interruption } from './interruption.ts';
 
 export interface CertifyOptions {
   readonly log?: string;
-  readonly topic: string[];
-  readonly set: string[];
+  readonly topic?: string[];
+  readonly set?: string[];
   readonly steps: number;
   readonly trials?: number;
   readonly seed: number;
@@ -74,8 +74,8 @@ export async function runCertify(
 function repeatArguments(file: string, options: CertifyOptions): string {
   const words = [file, `--seed ${options.seed}`, `--steps ${options.steps}`];
   if (options.log !== undefined) words.push(`--log ${parseLogUrl(options.log).url}`);
-  for (const topic of options.topic) words.push(`--topic ${topic}`);
-  for (const setting of options.set) words.push(`--set '${setting.replaceAll("'", "'\\''")}'`);
+  for (const topic of options.topic ?? []) words.push(`--topic ${topic}`);
+  for (const setting of options.set ?? []) words.push(`--set '${setting.replaceAll("'", "'\\''")}'`);
   if (options.engine !== 'auto') words.push(`--engine ${options.engine}`);
   if (options.threads !== undefined) words.push(`--threads ${options.threads}`);
   return words.join(' ');

@@ -30,7 +30,7 @@ export async function importFile(path: string, options: ImportOptions, console: 
           model: { ...size, ...(modelOf(file.model, size.patch) ?? PUBLISHED) },
           losses: { repulsion: null },
         }),
-        options.set,
+        options.set ?? [],
       ),
       'what was asked for',
     );

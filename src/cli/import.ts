@@ -7,7 +7,7 @@ export interface ImportOptions {
   readonly model: SiTName;
   readonly to: string;
   readonly log: string;
-  readonly set: string[];
+  readonly set?: string[];
   readonly json?: boolean;
 }
 
@@ -21,7 +21,7 @@ export function addImport(program: Command): void {
     )
     .requiredOption('--to <dir>', 'the folder of the new run')
     .option('--log <url>', 'the log that holds its commit', 'file:runs/log')
-    .option('--set <path=value>', 'a setting that is not as published, such as model.depth=6', collect, [])
+    .option('--set <path=value>', 'a setting that is not as published, such as model.depth=6', collect)
     .option('--json', 'one JSON object as the last line')
     .addHelpText('after', '\nExample:\n  repulsor import SiT-XL-2-256x256.pt --model SiT-XL/2 --to runs/xl')
     .action(async (file: string, options: ImportOptions) => {

@@ -33,6 +33,12 @@ function parseOverride(text: string): { path: string[]; value: unknown } {
   return { path: text.slice(0, at).split('.'), value };
 }
 
+/** Short flags are settings too: as overrides, by their paths, those that were given; what `--set` gave comes after them. */
+export function asOverrides(flags: Readonly<Record<string, unknown>>, set: readonly string[] = []): string[] {
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  return [...given.map(([path, value]) => `${path}=${JSON.stringify(value)}`), ...set];
+}
+
 /** Settings with `PATH=VALUE` overrides laid on, in a copy. @throws RepulsorError USAGE for an override that is none */
 export function withOverrides(settings: unknown, overrides: readonly string[]): unknown {
   return overrides.reduce((laid, override) => {

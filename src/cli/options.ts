@@ -23,7 +23,7 @@ export function nonNegative(text: string): number {
 }
 
 /** For an option that may be given more than once. */
-export const collect = (value: string, all: string[]): string[] => [...all, value];
+export const collect = (value: string, all: readonly string[] = []): string[] => [...all, value];
 
 /** `0-9`, `3,1,4` or both: the classes wanted. */
 export function labelList(text: string): number[] {

@@ -6,14 +6,14 @@ import { openRun } from '../trainer/open-run.ts';
 import { SOLVERS } from '../trainer/sampling-settings.ts';
 import { openConsole } from './console.ts';
 import type { DrawRunOptions } from './draw-run.ts';
-import { withOverrides } from './load-pipeline.ts';
+import { asOverrides, withOverrides } from './load-pipeline.ts';
 import { collect, engineOption, finiteNumber, labelList, wholeNumber } from './options.ts';
 
 interface SampleOptions extends DrawRunOptions {
   readonly solver?: string;
   readonly steps?: number;
   readonly guidance?: number;
-  readonly set: string[];
+  readonly set?: string[];
   readonly engine: EngineName | 'auto';
   readonly log?: string;
   readonly json?: boolean;
@@ -30,7 +30,7 @@ export function addSample(program: Command): void {
     .addOption(new Option('--solver <name>', 'the integrator').choices(SOLVERS))
     .option('--steps <n>', 'steps of the solver', wholeNumber(1))
     .option('--cfg, --guidance <scale>', 'classifier-free guidance; 1 is none', finiteNumber)
-    .option('--set <sampling.path=value>', 'any other setting of sampling; may be given more than once', collect, [])
+    .option('--set <sampling.path=value>', 'any other setting of sampling; may be given more than once', collect)
     .option('--noise <file>', 'safetensors with what the images begin as: (n, H, W, C) or (n, C, H, W)')
     .addOption(
       new Option('--layout <order>', 'of raw arrays (default: that of the noise, or nhwc)').choices(['nhwc', 'nchw']),
@@ -49,7 +49,7 @@ Examples:
     )
     .action(async (folder: string, options: SampleOptions) => {
       const console = openConsole(options.json ?? false);
-      const strange = options.set.find((text) => !text.startsWith('sampling.'));
+      const strange = options.set?.find((text) => !text.startsWith('sampling.'));
       if (strange !== undefined)
         throw new RepulsorError('USAGE', `--set ${strange} is no setting of sampling`, {
           hint: 'for example: --set sampling.rtol=1e-4; what was trained with cannot be changed any more',
@@ -65,8 +65,6 @@ Examples:
     });
 }
 
-/** The short flags are settings too. */
 function overrides({ solver, steps, guidance, set }: SampleOptions): string[] {
-  const named = Object.entries({ solver, steps, guidance }).filter(([, value]) => value !== undefined);
-  return [...named.map(([name, value]) => `sampling.${name}=${JSON.stringify(value)}`), ...set];
+  return asOverrides({ 'sampling.solver': solver, 'sampling.steps': steps, 'sampling.guidance': guidance }, set);
 }

@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
 import { parseLogUrl } from '../log/log-url.ts';
 import { openConsole } from './console.ts';
-import { loadPipeline } from './load-pipeline.ts';
+import { asOverrides, loadPipeline } from './load-pipeline.ts';
 import { collect, engineOption, wholeNumber } from './options.ts';
 import type { TrainingOptions } from './training.ts';
 
 interface TrainOptions extends TrainingOptions {
   readonly log?: string;
-  readonly topic: string[];
+  readonly topic?: string[];
   readonly store?: string;
   readonly steps?: number;
   readonly seed?: number;
-  readonly set: string[];
+  readonly set?: string[];
   readonly metricsPort?: number;
   readonly metricsHost?: string;
   readonly dryRun?: boolean;
@@ -25,11 +25,11 @@ export function addTrain(program: Command): void {
     .argument('<pipeline>', 'a module that exports definePipeline({...}) by default')
     .option('--run <dir>', 'the run folder (default: runs/NAME of the pipeline)')
     .option('--log <url>', 'file:DIR or kafka://host:port,...')
-    .option('--topic <name>', 'the topic of images; may be given more than once', collect, [])
+    .option('--topic <name>', 'the topic of images; may be given more than once', collect)
     .option('--store <url>', 's3://BUCKET/PREFIX: where the weights of a new run go (default: its folder)')
     .option('--steps <n>', 'steps in all, those of earlier starts included', wholeNumber(1))
     .option('--seed <n>', 'keys every random number', wholeNumber(0))
-    .option('--set <path=value>', 'any other setting, by its path; may be given more than once', collect, [])
+    .option('--set <path=value>', 'any other setting, by its path; may be given more than once', collect)
     .addOption(engineOption())
     .option('--threads <n>', 'threads of the native engine (default: all cores)', wholeNumber(1))
     .option(
@@ -64,18 +64,8 @@ Examples:
     });
 }
 
-/** The short flags are settings too. */
 function overrides(options: TrainOptions): string[] {
-  const text = (path: string, value: string | number | string[] | undefined) =>
-    value === undefined ? [] : [`${path}=${JSON.stringify(value)}`];
-  return [
-    ...text('log', options.log),
-    ...text('source.topic', options.topic.length === 0 ? undefined : options.topic),
-    ...text('commit.store', options.store),
-    ...text('steps', options.steps),
-    ...text('seed', options.seed),
-    ...text('metrics.port', options.metricsPort),
-    ...text('metrics.host', options.metricsHost),
-    ...options.set,
-  ];
+  const { log, topic, store, steps, seed, metricsPort, metricsHost, set } = options;
+  const metrics = { 'metrics.port': metricsPort, 'metrics.host': metricsHost };
+  return asOverrides({ log, 'source.topic': topic, 'commit.store': store, steps, seed, ...metrics }, set);
 }
