@@ -5,7 +5,8 @@ import type { RunTopics } from './run-id.ts';
 
 /**
  * What a record is needed for. `resume`: the next start of the trainer is refused without it. `replay`: training again
- * from the oldest commit whose weights are kept. `history`: replay from the first step, time travel, lineage.
+ * from the oldest of the newest commits that keep their weights (an older one that is kept until its records go is not
+ * among them: it would be in danger whenever anything is removed). `history`: replay from the first step, time travel, lineage.
  */
 export type Need = 'resume' | 'replay' | 'history';
 

@@ -26,7 +26,7 @@ export interface GuardSettings {
   readonly log: Log;
   readonly inputs: readonly string[];
   readonly committer: Pick<Committer, 'parent' | 'lineage' | 'topics'>;
-  /** Commits whose weights are kept; null: all. */
+  /** The newest so many commits keep their weights; null: all do. */
   readonly keep: number | null;
   readonly onHeadroom: (headroom: Headroom) => void;
   readonly onWarning: (message: string) => void;
