@@ -12,6 +12,7 @@ const ORDER = [
   'errors',
   'version',
   'codec',
+  'files',
   'log',
   'random',
   'operators',

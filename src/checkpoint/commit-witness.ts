@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../errors.ts';
-import { isCode, makeFolder, replaceAtomically } from '../log/file/durable-file.ts';
+import { isCode, makeFolder, replaceAtomically } from '../files/durable-file.ts';
 
 /**
  * Remembers outside of the log how far the run has come there. A log that lost its newest commits, or all of them, looks

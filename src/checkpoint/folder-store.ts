@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, link, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../errors.ts';
-import { isCode, removeIfThere, syncFolder } from '../log/file/durable-file.ts';
+import { isCode, removeIfThere, syncFolder } from '../files/durable-file.ts';
 import { beginHash } from './background-hash.ts';
 import { contentDigest, groups } from './blob-content.ts';
 import { missingBlob, otherDigest, otherLength } from './blob-errors.ts';

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { RepulsorError } from '../errors.ts';
-import { isCode, makeFolder, replaceAtomically } from '../log/file/durable-file.ts';
+import { isCode, makeFolder, replaceAtomically } from '../files/durable-file.ts';
 import { lastingLogUrl } from '../log/log-url.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { checkRunId } from './run-id.ts';

@@ -1,5 +1,5 @@
 import { RepulsorError } from '../errors.ts';
-import { replaceAtomically } from '../log/file/durable-file.ts';
+import { replaceAtomically } from '../files/durable-file.ts';
 import type { BlobContent } from './store.ts';
 
 /** Writes a file that appears whole or not at all. @throws RepulsorError STORE_FAILED */

@@ -4,7 +4,7 @@ import { readRanges } from '../checkpoint/read-journal.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
 import type { Commit, StepJournal } from '../codec/records.ts';
 import { RepulsorError } from '../errors.ts';
-import { removeIfThere } from '../log/file/durable-file.ts';
+import { removeIfThere } from '../files/durable-file.ts';
 import type { SampleId } from '../operators/position.ts';
 import type { StreamName } from './segment-format.ts';
 import { IndexDamaged, type SegmentReader } from './segment-reader.ts';

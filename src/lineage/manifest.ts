@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isCode, replaceAtomically } from '../log/file/durable-file.ts';
+import { isCode, replaceAtomically } from '../files/durable-file.ts';
 import { SEGMENT_VERSION } from './segment-format.ts';
 
 /*

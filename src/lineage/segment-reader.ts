@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { readFully } from '../files/durable-file.ts';
 import { checksum } from '../log/file/crc.ts';
-import { readFully } from '../log/file/durable-file.ts';
 import { BlockColumns } from './posting-block.ts';
 import {
   BLOCK_ENTRY,

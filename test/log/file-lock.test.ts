@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { lockWriter } from '../../src/log/file/writer-lock.ts';
+import { lockWriter } from '../../src/files/writer-lock.ts';
 import type { Log } from '../../src/log/log.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { Child } from './children.ts';

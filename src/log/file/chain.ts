@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../../errors.ts';
+import { createExclusively, isCode, makeFolder, removeIfThere } from '../../files/durable-file.ts';
+import type { ProcessIdentity } from '../../files/process-identity.ts';
 import { checksum } from './crc.ts';
-import { createExclusively, isCode, makeFolder, removeIfThere } from './durable-file.ts';
-import type { ProcessIdentity } from './process-identity.ts';
 
 /*
  * The chain of a transactional id: all that ever happened to it, in one order.

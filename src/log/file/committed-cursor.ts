@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { RepulsorError } from '../../errors.ts';
+import { isCode } from '../../files/durable-file.ts';
 import type { LogRecord } from '../log.ts';
 import type { PartitionCursor } from '../turns.ts';
 import type { Span } from './chain.ts';
 import type { Committed } from './committed.ts';
-import { isCode } from './durable-file.ts';
 import { segmentName } from './layout.ts';
 import { listPartition } from './partition-files.ts';
 import type { CursorOptions } from './plain-cursor.ts';

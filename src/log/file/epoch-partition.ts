@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RepulsorError } from '../../errors.ts';
+import { createExclusively, writeFully } from '../../files/durable-file.ts';
 import type { NewRecord } from '../log.ts';
 import { encodeBlocks, encodeSegmentHeader, SEGMENT_HEADER } from './block-frame.ts';
 import type { Span } from './chain.ts';
 import type { Committed } from './committed.ts';
-import { createExclusively, writeFully } from './durable-file.ts';
 import { type SegmentName, segmentName } from './layout.ts';
 import { listPartition, removeSegments } from './partition-files.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import { createExclusively } from '../../files/durable-file.ts';
 import type { ExactWriter, LogRecord } from '../log.ts';
-import { createExclusively } from './durable-file.ts';
 import { asLogError } from './file-errors.ts';
 import type { FileWriter } from './file-transaction.ts';
 import { startName } from './layout.ts';

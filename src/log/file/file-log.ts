@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RepulsorError } from '../../errors.ts';
+import { isCode, makeFolder } from '../../files/durable-file.ts';
 import type {
   Appended,
   CopyTarget,
@@ -19,7 +20,6 @@ import { inTurns, type PartitionCursor } from '../turns.ts';
 import { Chain } from './chain.ts';
 import { Committed } from './committed.ts';
 import { CommittedCursor } from './committed-cursor.ts';
-import { isCode, makeFolder } from './durable-file.ts';
 import { EpochPartition } from './epoch-partition.ts';
 import { asLogError } from './file-errors.ts';
 import { FileExactWriter } from './file-exact-writer.ts';

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { RepulsorError } from '../../errors.ts';
+import { ownIdentity } from '../../files/process-identity.ts';
 import { appendByPartition } from '../append-by-partition.ts';
 import type { Appended, FencedWriter, LogRecord, NewRecord, Transaction } from '../log.ts';
 import type { GroupOffsets, Span } from './chain.ts';
 import type { Committed } from './committed.ts';
 import type { EpochPartition } from './epoch-partition.ts';
 import { asLogError } from './file-errors.ts';
-import { ownIdentity } from './process-identity.ts';
 
 /** What a writer needs to know of the log it writes to. */
 export interface TransactionTarget {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
+import { isCode } from '../../files/durable-file.ts';
 import { ACK, BLOCK_HEADER, SEGMENT_HEADER } from './block-frame.ts';
 import type { Span } from './chain.ts';
-import { isCode } from './durable-file.ts';
 import { segmentName } from './layout.ts';
 import { listPartition } from './partition-files.ts';
 import { type Block, SegmentReader } from './segment-reader.ts';

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createExclusively, removeIfThere } from './durable-file.ts';
+import { createExclusively, removeIfThere } from '../../files/durable-file.ts';
 import { parseSegmentName, parseStartName, type SegmentName, segmentName, startName } from './layout.ts';
 
 /** The files of one partition as the folder names them. */

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
+import { isCode } from '../../files/durable-file.ts';
 import type { LogRecord } from '../log.ts';
 import type { PartitionCursor } from '../turns.ts';
 import { ACK, SEGMENT_HEADER } from './block-frame.ts';
-import { isCode } from './durable-file.ts';
 import { segmentName } from './layout.ts';
 import { listPartition } from './partition-files.ts';
 import { RecordWalk } from './record-walk.ts';

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createExclusively, writeFully } from '../../files/durable-file.ts';
 import type { NewRecord } from '../log.ts';
 import { ACK, encodeAck, encodeBlocks, encodeSegmentHeader, SEGMENT_HEADER } from './block-frame.ts';
-import { createExclusively, writeFully } from './durable-file.ts';
 import { segmentName } from './layout.ts';
 import { listPartition, removeSegments } from './partition-files.ts';
 import { damaged, SegmentReader } from './segment-reader.ts';

@@ -1,9 +1,9 @@
+import { lockWriter, type WriterLock } from '../../files/writer-lock.ts';
 import { appendByPartition } from '../append-by-partition.ts';
 import type { Appended, NewRecord } from '../log.ts';
 import { partitionFolder, topicFolder } from './layout.ts';
 import { PlainPartition } from './plain-partition.ts';
 import { claimTopic, demandPartition, loadTopic, type StoredTopic } from './topic-settings.ts';
-import { lockWriter, type WriterLock } from './writer-lock.ts';
 
 /** The writer of a topic by plain appends: holds its lock from the first append until it is closed. */
 export class PlainWriter {

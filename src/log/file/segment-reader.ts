@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { RepulsorError } from '../../errors.ts';
+import { readFully } from '../../files/durable-file.ts';
 import type { LogRecord } from '../log.ts';
 import {
   ACK,
@@ -14,7 +15,6 @@ import {
   SEGMENT_VERSION,
   type SegmentHeader,
 } from './block-frame.ts';
-import { readFully } from './durable-file.ts';
 import { RECORD_PREFIX, readRecordFrame, recordFrameValid } from './record-frame.ts';
 
 /** A block's place in its segment. */

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { RepulsorError } from '../../errors.ts';
+import { createExclusively, isCode, makeFolder } from '../../files/durable-file.ts';
 import type { TopicSettings } from '../log.ts';
 import { checksum } from './crc.ts';
-import { createExclusively, isCode, makeFolder } from './durable-file.ts';
 import {
   checkTopicName,
   ownerFile,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RepulsorError } from '../../errors.ts';
+import { RepulsorError } from '../errors.ts';
 import { createExclusively, isCode, removeIfThere, replaceAtomically } from './durable-file.ts';
 import { livenessOf, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
