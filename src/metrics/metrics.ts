@@ -1,5 +1,6 @@
 import { type Counter, Registry } from 'prom-client';
 import type { Engine } from '../engine/engine.ts';
+import type { Headroom } from '../trainer/headroom.ts';
 import type { CommitReport, RepulsionReport, StepReport } from '../trainer/report.ts';
 import { VERSION } from '../version.ts';
 import { boundedLabels } from './bounded-labels.ts';
@@ -8,18 +9,6 @@ import { defineMetrics } from './definitions.ts';
 /** What may become of an input record. */
 const RECORD_OUTCOMES = ['decoded', 'skipped', 'dead_letter'] as const;
 export type RecordOutcome = (typeof RECORD_OUTCOMES)[number];
-
-/** How far retention is from the oldest record of a partition that is needed. Null: the topic has no such limit. */
-export interface RetentionHeadroom {
-  readonly topic: string;
-  readonly partition: number;
-  readonly need: string;
-  readonly records: number;
-  readonly seconds: number | null;
-  readonly bytes: number | null;
-  /** Part of the tighter limit that is left, 0 to 1. */
-  readonly share: number;
-}
 
 /** Most series of one metric: partitions of a wide topic, loss terms, reasons. */
 const SERIES_LIMIT = { partitions: 1024, terms: 32, reasons: 32 } as const;
@@ -46,7 +35,7 @@ export interface Metrics {
   onDeadLetter(reason: string): void;
   /** `seconds`: null where it is not known. */
   onLag(topic: string, partition: number, records: number, seconds: number | null): void;
-  onHeadroom(headroom: RetentionHeadroom): void;
+  onHeadroom(headroom: Headroom): void;
 }
 
 export interface MetricsOptions {

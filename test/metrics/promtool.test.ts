@@ -6,7 +6,7 @@ import { createMetrics } from '../../src/metrics/metrics.ts';
 import { startMetricsServer } from '../../src/metrics/server.ts';
 import { WARNING_SIGNS } from '../../src/metrics/warning-signs.ts';
 import { findTool, PROMETHEUS_FOLDER, promtool } from './prometheus.ts';
-import { commitReport, stepReport } from './reports.ts';
+import { commitReport, headroomReport, stepReport } from './reports.ts';
 
 const missing = findTool('promtool') === null;
 
@@ -18,15 +18,7 @@ describe.skipIf(missing)('promtool', () => {
     metrics.onCommit(commitReport(1, 1));
     metrics.onDeadLetter('checksum');
     metrics.onLag('images', 0, 5, 2);
-    metrics.onHeadroom({
-      topic: 'images',
-      partition: 0,
-      need: 'resume',
-      records: 12,
-      seconds: 3600,
-      bytes: 1e6,
-      share: 0.5,
-    });
+    metrics.onHeadroom(headroomReport());
     const server = await startMetricsServer({ registry: metrics.registry, port: 0 });
     const body = await (await fetch(server.url)).text();
     await server.close();

@@ -1,3 +1,4 @@
+import type { Headroom } from '../../src/trainer/headroom.ts';
 import type { CommitReport, StepReport } from '../../src/trainer/report.ts';
 
 /** A step's report with plausible numbers; `changes` replaces some. */
@@ -37,5 +38,19 @@ export function commitReport(step: number, generation: number, changes: Partial<
     stallSeconds: 0.02,
     bytesWritten: 38_000_000,
     ...changes,
+  };
+}
+
+/** How far retention is from what a resume needs of a partition. */
+export function headroomReport(): Headroom {
+  return {
+    topic: 'images',
+    partition: 0,
+    need: 'resume',
+    offset: 88,
+    records: 12,
+    seconds: 3600,
+    bytes: 1e6,
+    share: 0.5,
   };
 }

@@ -3,7 +3,7 @@ import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts';
 import { type MetricsServer, startMetricsServer } from '../../src/metrics/server.ts';
 import { dashboardQueries, emptyQueries } from './dashboard-queries.ts';
 import { findTool, freePort, type Prometheus, startPrometheus } from './prometheus.ts';
-import { commitReport, stepReport } from './reports.ts';
+import { commitReport, headroomReport, stepReport } from './reports.ts';
 
 /** Four seconds of steps: a rollback is larger than what is done again until the next scrape. */
 const COMMIT_EVERY = 40;
@@ -20,15 +20,7 @@ async function train(port: number, committed: { step: number; samples: number; g
     metrics.onRecords('decoded', 1);
     metrics.onLag('images', 0, 100 - (step % 100), 3);
     metrics.onLag('images', 1, 7, 1);
-    metrics.onHeadroom({
-      topic: 'images',
-      partition: 0,
-      need: 'resume',
-      records: 12,
-      seconds: 3600,
-      bytes: 1e6,
-      share: 0.5,
-    });
+    metrics.onHeadroom(headroomReport());
     if (step % 20 === 0) metrics.onDeadLetter('checksum');
     if (step % COMMIT_EVERY === 0) metrics.onCommit(commitReport(step, ++generation));
   }, 100);
