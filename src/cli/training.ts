@@ -1,17 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { folderWitness } from '../checkpoint/commit-witness.ts';
 import { openStore } from '../checkpoint/open-store.ts';
-import { createRunFolder, findRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
-import { runTopics } from '../checkpoint/run-id.ts';
 import type { Commit } from '../codec/records.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineName } from '../engine/engine.ts';
-import { EXIT, RepulsorError } from '../errors.ts';
+import { EXIT } from '../errors.ts';
 import { digits } from '../ingest/digits.ts';
 import { ingest } from '../ingest/ingest.ts';
 import type { Log } from '../log/log.ts';
-import { lastingLogUrl } from '../log/log-url.ts';
 import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { startMetricsServer } from '../metrics/server.ts';
@@ -21,6 +17,7 @@ import { train } from '../trainer/trainer.ts';
 import { beginningOf } from './beginning-of.ts';
 import type { Console } from './console.ts';
 import { interruption } from './interruption.ts';
+import { openOrCreateRun } from './open-or-create-run.ts';
 import { stepProgress } from './step-progress.ts';
 
 export interface TrainingOptions {
@@ -151,51 +148,12 @@ async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promis
   if (filled.records > 0) console.note(`${filled.images} images in ${filled.records} records`);
 }
 
-/** The run folder; a new one gets an id that no other run of the log has. */
-async function openOrCreateRun(folder: string, log: Log, pipeline: Pipeline): Promise<RunFolder> {
-  const there = await findRunFolder(folder);
-  const lives = lastingLogUrl(log.url);
-  const { store } = pipeline.commit;
-  if (there === null) {
-    const run = `${pipeline.name}-${randomBytes(4).toString('hex')}`;
-    return createRunFolder(folder, {
-      run,
-      log: lives,
-      ...(store !== null && { store: storeOf(store, run) }),
-      pipeline: pipeline.name,
-      created: new Date().toISOString(),
-    });
-  }
-  if (store !== null && there.store !== storeOf(store, there.run))
-    throw new RepulsorError(
-      'STATE_MISMATCH',
-      `the blobs of the run in ${folder} are in ${there.blobs}, not in ${storeOf(store, there.run)}`,
-      {
-        hint: 'leave commit.store out, or begin a new run with --run; to move the blobs, copy them with their names and name the new place in run.json',
-      },
-    );
-  // A log may move, or be reached through other brokers: where the run's commits are, there it lives.
-  if (there.log === lives || (await log.topics()).includes(runTopics(there.run).commits)) return there;
-  throw new RepulsorError(
-    'STATE_MISMATCH',
-    `the run in ${folder} lives in ${there.log}; ${lives} has no commit of it`,
-    {
-      hint: `give --log ${there.log}, or begin a new run with --run`,
-    },
-  );
-}
-
 function howItStarts(commit: Commit | null): string {
   if (commit === null) return 'begins';
   if (commit.step > 0) return `goes on after step ${commit.step}`;
   const { origin, since } = commit;
   const from = origin === null ? '' : ` with ${origin.carried.join(', ')} of ${origin.run}@${origin.step}`;
   return `begins${from}${since === null ? '' : `, at ${since} of its topic`}`;
-}
-
-/** A run's own place in a store that many runs share. */
-function storeOf(store: string, run: string): string {
-  return `${store.replace(/\/$/, '')}/${run}`;
 }
 
 /** Latents are no picture without their decoder. */
