@@ -1,6 +1,5 @@
 import type { Commit } from '../codec/records.ts';
 import { RepulsorError } from '../errors.ts';
-import type { Log } from '../log/log.ts';
 import type { QueueHistory } from '../memory-bank/changelog.ts';
 import type { StreamPosition } from '../operators/position.ts';
 import { canonicalJson } from './canonical-json.ts';
@@ -8,7 +7,7 @@ import { type CommitEntry, type Lineage, openLineage } from './commit-history.ts
 import { readQueue } from './read-queue.ts';
 import { runTopics } from './run-id.ts';
 import { getState, type StateBlobs } from './state-blobs.ts';
-import type { BlobStore } from './store.ts';
+import type { StoredRun } from './stored-run.ts';
 
 /** A committed state. Training goes on with the step after `commit.step`. */
 export interface RestoredState {
@@ -38,7 +37,7 @@ export interface RestoreOptions {
  * @throws RepulsorError STATE_MISSING, STATE_DAMAGED, STATE_TRUNCATED
  */
 export async function restore(
-  from: { readonly log: Log; readonly store: BlobStore; readonly run: string; readonly lineage: Lineage },
+  from: StoredRun & { readonly lineage: Lineage },
   index: number,
   options: RestoreOptions = {},
 ): Promise<RestoredState | null> {
@@ -58,7 +57,7 @@ export async function restore(
  * @throws RepulsorError STATE_MISSING when there is no such commit, and as `restore`
  */
 export async function readState(
-  from: { readonly log: Log; readonly store: BlobStore; readonly run: string },
+  from: StoredRun,
   wanted: { readonly generation?: number; readonly step?: number } = {},
   options: RestoreOptions = {},
 ): Promise<RestoredState> {

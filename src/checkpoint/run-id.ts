@@ -29,6 +29,13 @@ export function runTopics(run: string): RunTopics {
   };
 }
 
+/** The runs whose topics are among these. */
+export function runsAmong(topics: readonly string[]): string[] {
+  const there = new Set(topics);
+  const named = topics.flatMap((topic) => /^(.+)\.commits$/.exec(topic)?.[1] ?? []);
+  return named.filter((run) => there.has(`${run}.journal`) && there.has(`${run}.negatives`));
+}
+
 /** The consumer group whose offsets a run's commits set, for lag monitors. */
 export function consumerGroup(run: string): string {
   checkRunId(run);

@@ -1,11 +1,10 @@
 import { RepulsorError } from '../errors.ts';
-import type { Log } from '../log/log.ts';
 import { type CommitEntry, commitsBackwards, openLineage } from './commit-history.ts';
 import { keptCommits } from './kept-commits.ts';
 import { readJournal } from './read-journal.ts';
 import { restore } from './restore.ts';
 import { runTopics } from './run-id.ts';
-import type { BlobStore } from './store.ts';
+import type { StoredRun } from './stored-run.ts';
 
 export interface Verification {
   /** Records in the commits topic, and how many of them the newest one builds on, itself included. */
@@ -23,7 +22,7 @@ export interface Verification {
  * @throws RepulsorError STATE_MISSING, STATE_DAMAGED, STATE_TRUNCATED naming the first thing that is wrong
  */
 export async function verifyRun(
-  from: { readonly log: Log; readonly store: BlobStore; readonly run: string },
+  from: StoredRun,
   /** Told of each state before it is read. */
   onState: (step: number) => void = () => undefined,
 ): Promise<Verification> {

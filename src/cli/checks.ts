@@ -5,7 +5,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { probeStore } from '../checkpoint/probe-store.ts';
 import { openRunFolder } from '../checkpoint/run-folder.ts';
-import { runTopics } from '../checkpoint/run-id.ts';
+import { runsAmong, runTopics } from '../checkpoint/run-id.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { Engine, EngineName } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
@@ -100,10 +100,7 @@ async function runsCheck(url: string): Promise<string> {
   const log = await openLog(url, { create: false });
   try {
     const there = await log.topics();
-    const runs = there
-      .filter((topic) => topic.endsWith('.commits'))
-      .map((topic) => topic.slice(0, -'.commits'.length))
-      .filter((run) => there.includes(`${run}.journal`) && there.includes(`${run}.negatives`));
+    const runs = runsAmong(there);
     const unfit: string[] = [];
     for (const run of runs)
       for (const topic of Object.values(runTopics(run)).filter((name) => there.includes(name)))

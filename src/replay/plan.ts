@@ -1,9 +1,8 @@
 import { type CommitEntry, type Lineage, openLineage } from '../checkpoint/commit-history.ts';
 import { type KeptCommit, keptCommits } from '../checkpoint/kept-commits.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
-import type { BlobStore } from '../checkpoint/store.ts';
+import type { StoredRun } from '../checkpoint/stored-run.ts';
 import { RepulsorError } from '../errors.ts';
-import type { Log } from '../log/log.ts';
 
 /** Which commits a replay begins at and goes over. */
 export interface ReplayPlan {
@@ -28,7 +27,7 @@ const LISTED = 20;
  * @throws RepulsorError USAGE for steps that are not committed, STATE_MISSING when no state to begin with is kept
  */
 export async function planReplay(
-  { log, store, run }: { readonly log: Log; readonly store: BlobStore; readonly run: string },
+  { log, store, run }: StoredRun,
   asked: { readonly from?: number | undefined; readonly to?: number | undefined },
 ): Promise<ReplayPlan> {
   const topic = runTopics(run).commits;

@@ -4,7 +4,7 @@ import { keptCommits } from '../checkpoint/kept-commits.ts';
 import { type RestoredState, readState } from '../checkpoint/restore.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
 import type { StateBlobs } from '../checkpoint/state-blobs.ts';
-import type { BlobStore } from '../checkpoint/store.ts';
+import type { StoredRun } from '../checkpoint/stored-run.ts';
 import type { Commit, Negatives } from '../codec/records.ts';
 import type { HostTensors } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
@@ -33,7 +33,7 @@ export interface Origin {
   /** Exactly; null is its newest commit. */
   readonly step: number | null;
   /** Reads the run; the caller of `train` closes its log. @throws RepulsorError */
-  open(): Promise<{ readonly log: Log; readonly store: BlobStore; readonly run: string }>;
+  open(): Promise<StoredRun>;
 }
 
 /**
