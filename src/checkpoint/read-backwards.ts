@@ -1,4 +1,5 @@
 import type { Log, LogRecord } from '../log/log.ts';
+import { readRange } from '../log/read-range.ts';
 
 const WINDOW_BYTES = 8 * 1024 * 1024;
 const FIRST_WINDOW = 32;
@@ -13,7 +14,7 @@ export async function* readBackwards(log: Log, topic: string, begin: number, end
   for (let to = end; to > begin; ) {
     const from = Math.max(begin, to - size);
     const window: LogRecord[] = [];
-    for await (const record of log.read(topic, { from: new Map([[0, from]]), to: new Map([[0, to]]) })) {
+    for await (const record of readRange(log, topic, 0, from, to)) {
       window.push(record);
     }
     const bytes = window.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);

@@ -2,6 +2,7 @@ import type { Commit, StepJournal } from '../codec/records.ts';
 import { decode } from '../codec/single-object.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
+import { readRange } from '../log/read-range.ts';
 import type { CommitEntry, Lineage } from './commit-history.ts';
 import { isSameDigest, ZERO_DIGEST } from './digest.ts';
 import { journalBreak } from './journal.ts';
@@ -57,7 +58,7 @@ export async function* readRanges<R extends JournalRange>(
   const filled = commits.filter(({ journalBegin, journalEnd }) => journalEnd > journalBegin);
   if (filled.length > 0) {
     const [begin, end] = [filled[0]!.journalBegin, filled.at(-1)!.journalEnd];
-    for await (const { offset, value } of log.read(topic, { from: new Map([[0, begin]]), to: new Map([[0, end]]) })) {
+    for await (const { offset, value } of readRange(log, topic, 0, begin, end)) {
       while (at < commits.length && commits[at]!.journalEnd <= offset) yield check(commits[at++]!);
       const commit = commits[at];
       // In between lie the entries of commits that a fallback gave up.

@@ -1,5 +1,6 @@
 import type { Commit } from '../codec/records.ts';
 import type { Log } from '../log/log.ts';
+import { readRange } from '../log/read-range.ts';
 import { decodeNegatives } from './read-queue.ts';
 
 /** The keys that one step put into the queue. */
@@ -18,8 +19,7 @@ export async function* readKeys(log: Log, topic: string, { negatives }: Commit):
   // A step with many rows has several records.
   let step: number | null = null;
   let parts: Uint8Array[] = [];
-  const range = { from: new Map([[0, negatives.begin]]), to: new Map([[0, negatives.end]]) };
-  for await (const { offset, value } of log.read(topic, range)) {
+  for await (const { offset, value } of readRange(log, topic, 0, negatives.begin, negatives.end)) {
     const record = decodeNegatives(topic, offset, value, negatives);
     if (step !== null && record.step !== step) {
       yield { step, keys: joined(parts) };

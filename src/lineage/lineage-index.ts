@@ -5,6 +5,7 @@ import { runTopics } from '../checkpoint/run-id.ts';
 import type { Commit, StepJournal } from '../codec/records.ts';
 import { RepulsorError } from '../errors.ts';
 import { removeIfThere } from '../files/durable-file.ts';
+import { readRange } from '../log/read-range.ts';
 import type { SampleId } from '../operators/position.ts';
 import type { StreamName } from './segment-format.ts';
 import { IndexDamaged, type SegmentReader } from './segment-reader.ts';
@@ -86,8 +87,7 @@ async function stepOf({ log, run }: IndexSettings, all: readonly SegmentReader[]
   let found: StepJournal | null = null;
   // The whole commit: only so is the entry checked against what was committed.
   for await (const { entry } of readRanges(log, topics.journal, [row], before)) if (entry?.step === step) found = entry;
-  const range = { from: new Map([[0, row.offset]]), to: new Map([[0, row.offset + 1]]) };
-  for await (const record of log.read(topics.commits, range))
+  for await (const record of readRange(log, topics.commits, 0, row.offset, row.offset + 1))
     if (found !== null) return { entry: found, commit: decodeCommit(record).commit };
   throw new IndexDamaged(`${segment.path} names a commit at offset ${row.offset} that does not hold step ${step}`);
 }

@@ -4,6 +4,7 @@ import { type CommitNeeds, commitsThatTell, type NeededRecord, neededRecords } f
 import type { Commit } from '../codec/records.ts';
 import { hasCode } from '../errors.ts';
 import type { Log, OffsetRange, TopicKeeping } from '../log/log.ts';
+import { readRange } from '../log/read-range.ts';
 import { byTopic } from '../operators/position.ts';
 import { type Danger, dangerOf, type Headroom, headroomOf } from './headroom.ts';
 import { NeededTimestamps } from './needed-timestamps.ts';
@@ -170,7 +171,6 @@ async function recentCommits(
 async function firstCommit(log: Log, topic: string): Promise<CommitNeeds | null> {
   const { earliest, end } = await log.offsets(topic, 0);
   if (earliest >= end) return null;
-  for await (const record of log.read(topic, { from: new Map([[0, earliest]]), to: new Map([[0, end]]) }))
-    return needsOf(decodeCommit(record).commit);
+  for await (const record of readRange(log, topic, 0, earliest, end)) return needsOf(decodeCommit(record).commit);
   return null;
 }

@@ -2,6 +2,7 @@ import { BadRecord } from '../../codec/bad-record.ts';
 import { RECORD_KINDS } from '../../codec/records.ts';
 import { decode } from '../../codec/single-object.ts';
 import type { Log, LogRecord } from '../../log/log.ts';
+import { readRange } from '../../log/read-range.ts';
 import type { View } from '../view.ts';
 
 /** Some records of a partition, each decoded if it is of a kind that this project writes. */
@@ -12,8 +13,7 @@ export async function showRecords(
 ): Promise<View> {
   const { earliest, end } = await log.offsets(topic, partition);
   const records: object[] = [];
-  const range = { from: new Map([[partition, from ?? earliest]]), to: new Map([[partition, end]]) };
-  for await (const record of log.read(topic, range)) {
+  for await (const record of readRange(log, topic, partition, from ?? earliest, end)) {
     records.push(shown(record));
     if (records.length >= count) break;
   }

@@ -1,5 +1,6 @@
 import { RepulsorError } from '../../errors.ts';
 import type { ExactWriter, Log, LogRecord, OffsetRange } from '../log.ts';
+import { readRange } from '../read-range.ts';
 import { RecordsDigest, recordBytes } from './record-digest.ts';
 
 /** A partition's way from one log to another: the committed records at offsets `start` to `end`. */
@@ -80,8 +81,7 @@ export async function copyPartition(
     bytes = 0;
   };
   if (from >= end) return 0;
-  const range = { from: new Map([[partition, from]]), to: new Map([[partition, end]]) };
-  for await (const record of source.read(topic, range)) {
+  for await (const record of readRange(source, topic, partition, from, end)) {
     batch.push(record);
     bytes += sizeOf(record);
     if (bytes >= BATCH_BYTES || batch.length >= BATCH_RECORDS) await write(record.offset + 1);
@@ -105,11 +105,10 @@ export async function comparePartition(
   const { earliest } = await source.offsets(topic, partition);
   const first = Math.min(end, Math.max(cut.start, earliest, there.earliest));
   if (there.end !== end) throw differs(cut, target, `it ends at ${there.end}, not at ${end}`);
-  const range = { from: new Map([[partition, first]]), to: new Map([[partition, end]]) };
   const digest = new RecordsDigest();
-  const copies = target.read(topic, range)[Symbol.asyncIterator]();
+  const copies = readRange(target, topic, partition, first, end)[Symbol.asyncIterator]();
   try {
-    for await (const record of source.read(topic, range)) {
+    for await (const record of readRange(source, topic, partition, first, end)) {
       const copy = await copies.next();
       if (copy.done) throw differs(cut, target, `the record at offset ${record.offset} is missing`);
       if (!recordBytes(record).equals(recordBytes(copy.value)))
@@ -131,8 +130,7 @@ async function lastRecord(log: Log, topic: string, partition: number, { earliest
   for (let size = 64, to = end; to > earliest; size *= 8) {
     const from = Math.max(earliest, to - size);
     let last: LogRecord | null = null;
-    const range = { from: new Map([[partition, from]]), to: new Map([[partition, to]]) };
-    for await (const record of log.read(topic, range)) last = record;
+    for await (const record of readRange(log, topic, partition, from, to)) last = record;
     if (last !== null) return last;
     to = from;
   }
@@ -141,8 +139,7 @@ async function lastRecord(log: Log, topic: string, partition: number, { earliest
 
 async function collect(log: Log, topic: string, partition: number, from: number, to: number): Promise<LogRecord[]> {
   const records: LogRecord[] = [];
-  const range = { from: new Map([[partition, from]]), to: new Map([[partition, to]]) };
-  for await (const record of log.read(topic, range)) records.push(record);
+  for await (const record of readRange(log, topic, partition, from, to)) records.push(record);
   return records;
 }
 

@@ -14,6 +14,7 @@ import type {
 } from '../log.ts';
 import type { KafkaAddress } from '../log-url.ts';
 import { outsideError } from '../offset-errors.ts';
+import { readRange } from '../read-range.ts';
 import { inTurns } from '../turns.ts';
 import { KafkaClient } from './kafka-client.ts';
 import { asRepulsorError, BrokerError, brokerCodeOf, CODE } from './kafka-errors.ts';
@@ -124,8 +125,8 @@ export class KafkaLog implements Log, CopyTarget {
     });
     if (first < 0 || first >= end) return end;
     // The broker counts aborted records and markers too, which no reader sees: the first of the others is looked for.
-    const range = { from: new Map([[partition, first]]), to: new Map([[partition, end]]) };
-    for await (const record of this.read(topic, range)) if (record.timestamp >= timestamp) return record.offset;
+    for await (const record of readRange(this, topic, partition, first, end))
+      if (record.timestamp >= timestamp) return record.offset;
     return end;
   }
 
