@@ -9,7 +9,8 @@ import { RepulsorError } from '../src/errors.ts';
 import { startBroker } from './kafka/broker.ts';
 import { cacheFolder, KAFKA_VERSION } from './kafka/jars.ts';
 
-export { type Broker, type BrokerOptions, freePort, startBroker } from './kafka/broker.ts';
+export { freePort } from './free-port.ts';
+export { type Broker, type BrokerOptions, startBroker } from './kafka/broker.ts';
 
 const USAGE = `Usage: npm run kafka -- [--port PORT] [--dir FOLDER]
 

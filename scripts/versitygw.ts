@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { RepulsorError } from '../src/errors.ts';
+import { freePort } from './free-port.ts';
 import { goTool, VERSITYGW } from './go-tool.ts';
-import { freePort } from './kafka/broker.ts';
+import { untilAnswers } from './until-answers.ts';
 
 export interface S3ServerOptions {
   /** On 127.0.0.1. Default: a free one. */
@@ -33,8 +34,6 @@ export interface S3Server {
   /** SIGKILL. */
   kill(): Promise<void>;
 }
-
-const READY_MS = 60_000;
 
 /**
  * Starts a real S3 server on a folder (Versity's gateway). Resolves once it answers.
@@ -84,7 +83,7 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
     process.removeListener('exit', killChild);
     if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
   };
-  if (!(await answers(endpoint, ended))) {
+  if (!(await untilAnswers(() => answers(endpoint), ended))) {
     killChild();
     await finish();
     throw new RepulsorError('STORE_FAILED', `the S3 server does not answer at ${endpoint}: ${stderr.trim()}`, {
@@ -116,23 +115,11 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
   };
 }
 
-async function answers(endpoint: string, ended: Promise<void>): Promise<boolean> {
-  let gone = false;
-  void ended.then(() => {
-    gone = true;
-  });
-  for (const end = Date.now() + READY_MS; Date.now() < end && !gone; ) {
-    if (
-      await fetch(endpoint).then(
-        () => true,
-        () => false,
-      )
-    )
-      return true;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return false;
-}
+const answers = (endpoint: string): Promise<boolean> =>
+  fetch(endpoint).then(
+    () => true,
+    () => false,
+  );
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const server = await startS3Server({ port: 7070, dir: join('runs', 's3'), say: console.log });

@@ -2,12 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RepulsorError } from '../../src/errors.ts';
 import { KafkaClient } from '../../src/log/kafka/kafka-client.ts';
 import { type KafkaAddress, parseLogUrl } from '../../src/log/log-url.ts';
+import { freePort } from '../free-port.ts';
+import { untilAnswers } from '../until-answers.ts';
 import { demandJava, kafkaJars } from './jars.ts';
 
 export interface BrokerOptions {
@@ -41,7 +42,6 @@ export interface Broker {
   kill(): Promise<void>;
 }
 
-const READY_MS = 60_000;
 const STOP_MS = 15_000;
 // A broker for one machine: small heap, no optimising compiler (it starts in half the time), little log.
 const JVM = ['-Xms128m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'];
@@ -104,7 +104,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     killChild();
     return finish();
   };
-  if (!(await answers(port, ended))) {
+  if (!(await untilAnswers(() => answers(port), ended))) {
     killChild();
     await ended;
     throw await failed(dir, `it does not answer on port ${port}`);
@@ -181,36 +181,19 @@ function clusterId(): string {
   }
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 const exitOf = (child: ChildProcess): Promise<number | null> =>
   new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve));
 
-/** Asks for the cluster's metadata until it names a broker. Asked at the port itself: a proxy may not be up yet. */
-async function answers(port: number, ended: Promise<void>): Promise<boolean> {
-  let gone = false;
-  void ended.then(() => {
-    gone = true;
-  });
-  const address = parseLogUrl(`kafka://127.0.0.1:${port}`) as KafkaAddress;
-  for (const begun = Date.now(); Date.now() - begun < READY_MS && !gone; ) {
-    const client = new KafkaClient(address);
-    try {
-      if ((await client.nodes()).length > 0) return true;
-    } catch {
-      // not yet
-    } finally {
-      await client.close();
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+/** Whether it knows its cluster. Asked at the port itself: a proxy may not be up yet. */
+async function answers(port: number): Promise<boolean> {
+  const client = new KafkaClient(parseLogUrl(`kafka://127.0.0.1:${port}`) as KafkaAddress);
+  try {
+    return (await client.nodes()).length > 0;
+  } catch {
+    return false; // not yet
+  } finally {
+    await client.close();
   }
-  return false;
 }
 
 async function failed(dir: string, what: string): Promise<RepulsorError> {

@@ -11,7 +11,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
-import { freePort } from '../../scripts/kafka.ts';
+import { freePort } from '../../scripts/free-port.ts';
 import type { OnEffect } from '../../src/checkpoint/effects.ts';
 import { openS3Store } from '../../src/checkpoint/s3/s3-store.ts';
 import { Toxiproxy } from '../faults/toxiproxy.ts';

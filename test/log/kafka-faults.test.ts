@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { freePort } from '../../scripts/kafka.ts';
+import { freePort } from '../../scripts/free-port.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { API, CuttingProxy } from './cutting-proxy.ts';
 import { brokerForTests } from './kafka-broker.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CompressionTypes, Kafka, logLevel, Partitioners } from 'kafkajs';
 import { afterAll, describe, expect, test } from 'vitest';
-import { freePort } from '../../scripts/kafka.ts';
+import { freePort } from '../../scripts/free-port.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { brokerForTests } from './kafka-broker.ts';
 import { bytes, collect, newName, readAll, textOf, textsOf, values } from './logs-under-test.ts';

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../scripts/free-port.ts';
 import { demandJava, kafkaJars } from '../../scripts/kafka/jars.ts';
-import { freePort } from '../../scripts/kafka.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { textsOf, values } from './logs-under-test.ts';
 

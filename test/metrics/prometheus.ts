@@ -1,11 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
 import { accessSync, constants, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
+import { freePort } from '../../scripts/free-port.ts';
 
 /** The project's own Prometheus configuration, which these tests run. */
 export const PROMETHEUS_FOLDER = fileURLToPath(new URL('../../prometheus', import.meta.url));
@@ -132,13 +132,4 @@ export async function startPrometheus(target: string): Promise<Prometheus> {
   };
   await until('getting ready', async () => (await fetch(`${url}/-/ready`)).ok);
   return { url, query, api, scraped, stop };
-}
-
-/** A port of 127.0.0.1 that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../scripts/free-port.ts';
 import { dashboardQueries, emptyQueries } from './dashboard-queries.ts';
-import { findTool, freePort, type Prometheus, startPrometheus } from './prometheus.ts';
+import { findTool, type Prometheus, startPrometheus } from './prometheus.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const missing = findTool('prometheus') === null;

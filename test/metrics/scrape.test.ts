@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../scripts/free-port.ts';
 import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts';
 import { type MetricsServer, startMetricsServer } from '../../src/metrics/server.ts';
 import { dashboardQueries, emptyQueries } from './dashboard-queries.ts';
-import { findTool, freePort, type Prometheus, startPrometheus } from './prometheus.ts';
+import { findTool, type Prometheus, startPrometheus } from './prometheus.ts';
 import { commitReport, headroomReport, stepReport } from './reports.ts';
 
 /** Four seconds of steps: a rollback is larger than what is done again until the next scrape. */

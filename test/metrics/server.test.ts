@@ -1,6 +1,7 @@
 import { connect, createServer, type Server } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
+import { freePort } from '../../scripts/free-port.ts';
 import { RepulsorError } from '../../src/errors.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
 import {
@@ -9,7 +10,6 @@ import {
   type MetricsServerOptions,
   startMetricsServer,
 } from '../../src/metrics/server.ts';
-import { freePort } from './prometheus.ts';
 import { stepReport } from './reports.ts';
 
 const closing: (() => Promise<unknown>)[] = [];
