@@ -27,7 +27,7 @@ export async function replayRun(
       console.warn(`steps were trained with "${other}", and this is "${here}"${bitsMayDiffer(options)}`);
     if (plan.from !== (options.from ?? plan.from))
       console.note(`begins at step ${plan.from}, the newest commit before step ${options.from} whose weights are kept`);
-    const progress = stepProgress(console, plan.to);
+    const progress = stepProgress(console, plan.to, false);
     const { tolerance = null } = options;
     let result: ReplayResult;
     try {

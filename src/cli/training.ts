@@ -57,7 +57,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
       ...(port !== null && { port }),
       note: console.warn,
     });
-    const progress = stepProgress(console, pipeline.steps);
+    const progress = stepProgress(console, pipeline.steps, true);
     note = progress.note;
     const warn = (line: string) => (console.json ? console.warn(line) : progress.note(`warning: ${line}`));
     try {

@@ -11,8 +11,8 @@ export interface ProgressView {
   readonly stepsPerSecond: number | null;
   /** Seconds since the last step ended. */
   readonly sinceStep: number;
-  /** Null before the first commit of this process. */
-  readonly commit: { readonly report: CommitReport; readonly secondsAgo: number } | null;
+  /** Null before the first commit of this process; absent where nothing is to be committed. */
+  readonly commit?: { readonly report: CommitReport; readonly secondsAgo: number } | null;
 }
 
 /** The status block of a terminal: lines of fewer than `columns` characters. What does not fit goes on another line. */
@@ -91,7 +91,8 @@ function repulsionFields(repulsion: RepulsionReport): string[] {
 }
 
 function commitFields({ commit }: ProgressView): string[] {
-  if (commit === null) return ['no commit yet'];
+  if (commit === undefined) return [];
+  if (commit === null) return ['no commit since the start'];
   const { report, secondsAgo } = commit;
   return [
     `committed step ${count(report.step)} (generation ${count(report.generation)})`,

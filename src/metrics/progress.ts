@@ -8,6 +8,8 @@ export interface ProgressOptions {
   readonly stream: { write(text: string): unknown; readonly columns?: number; readonly rows?: number };
   /** True: one status block, drawn over itself. False: a plain line every ten seconds. */
   readonly isTTY: boolean;
+  /** False: what makes the steps commits nothing, and nothing is said of commits. */
+  readonly commits?: boolean;
   /** Seconds on a clock that never goes back. */
   readonly now?: () => number;
 }
@@ -32,7 +34,7 @@ const TICK_MS = 500;
 
 /** The live display of a training run for people. It formats nothing on most steps: only a few times a second. */
 export function createProgress(options: ProgressOptions): Progress {
-  const { total, stream, isTTY, now = () => performance.now() / 1000 } = options;
+  const { total, stream, isTTY, commits = true, now = () => performance.now() / 1000 } = options;
   let points: { time: number; step: number; samples: number }[] = [];
   let samples = 0;
   let last: { report: StepReport; time: number } | null = null;
@@ -55,7 +57,7 @@ export function createProgress(options: ProgressOptions): Progress {
       stepsPerSecond: seconds > 0 ? (report.step - first.step) / seconds : null,
       samplesPerSecond: seconds > 0 ? (samples - first.samples) / seconds : null,
       sinceStep: ended ? 0 : now() - time,
-      commit: commit === null ? null : { report: commit.report, secondsAgo: now() - commit.time },
+      ...(commits && { commit: commit && { report: commit.report, secondsAgo: now() - commit.time } }),
     };
   };
   // One write, so that nothing else on the terminal comes between the erasing and the drawing.

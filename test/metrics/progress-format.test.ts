@@ -123,8 +123,9 @@ describe('the status block', () => {
     expect(formatLine(view({ report: slow, sinceStep: 21 }))).toContain('no step for 21s');
   });
 
-  test('says that there is no commit yet', () => {
-    expect(formatBlock(view({ commit: null }), 100).at(-1)).toBe('no commit yet');
+  test('says that this process has committed nothing so far, and nothing of commits where none are made', () => {
+    expect(formatBlock(view({ commit: null }), 100).at(-1)).toBe('no commit since the start');
+    expect(formatBlock(view({ commit: undefined }), 100).join('\n')).not.toContain('commit');
   });
 });
 

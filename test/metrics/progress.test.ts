@@ -156,7 +156,7 @@ describe('on a terminal', () => {
   test('it tells the last commit and its age', async () => {
     const { progress, clock, screen } = onTerminal();
     progress.onStep(stepReport(1));
-    expect((await screen()).at(-1)).toBe('no commit yet');
+    expect((await screen()).at(-1)).toBe('no commit since the start');
     progress.onCommit(commitReport(1, 1));
     clock.seconds += 12;
     progress.onStep(stepReport(2));
