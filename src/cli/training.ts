@@ -123,6 +123,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
           ? `interrupted after step ${result.step}, all committed; the same command goes on from there`
           : `${result.step} steps done, all committed${grid === null ? '' : `; samples: ${grid}`}`,
       );
+      console.note(`next: npx repulsor inspect ${folder}, or replay ${folder} (trains it again, compares every step)`);
       return interrupted ? EXIT.interrupted : EXIT.done;
     } finally {
       progress.end();
