@@ -6,9 +6,9 @@ export interface View {
 
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-/** One line a field; what has parts is shown as JSON. */
-export function fields(found: Readonly<Record<string, unknown>>): string {
-  return Object.entries(found)
-    .map(([name, value]) => `${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+/** One line a field. */
+export function fields(shown: Readonly<Record<string, string | number>>): string {
+  return Object.entries(shown)
+    .map(([name, value]) => `${name.padEnd(14)} ${value}`)
     .join('\n');
 }

@@ -130,6 +130,8 @@ test('inspect', async () => {
   expect(run.stderr).toBe('');
   expect(run.stdout).toMatch(/^step +3$/m);
   expect(run.stdout).toMatch(/^pipeline +digits$/m);
+  expect(run.stdout).toMatch(/^reads next +digits\/0\/100$/m);
+  expect(run.stdout).toMatch(/^blobs +ema, keys, model, optimizer \(6\.9 MB\) in runs\/digits\/blobs$/m);
   const topic = jsonOf(await example('inspect', 1));
   expect(topic).toEqual({
     topic: 'digits',
@@ -156,7 +158,14 @@ test('log', async () => {
   expect((await example('log', 0)).stdout).toMatch(/^digits +0: 0\.\.100$/m);
   const lines = (await example('log', 1)).stdout.trimEnd().split('\n');
   expect(lines.length).toBe(2);
-  expect(JSON.parse(lines[1]!)).toMatchObject({ offset: 1, kind: 'image-batch', value: { shape: [28, 28, 1] } });
+  expect(JSON.parse(lines[1]!)).toMatchObject({
+    offset: 1,
+    kind: 'image-batch',
+    value: {
+      shape: [28, 28, 1],
+      images: [expect.stringMatching(/^784 bytes: /), expect.stringMatching(/^784 bytes: /), '98 more'],
+    },
+  });
   const copied = jsonOf(await example('log', 2, '--json')) as { partitions: { topic: string; records: number }[] };
   expect(copied.partitions.length).toBe(5);
   expect(copied.partitions[0]).toMatchObject({ topic: 'digits', start: 0, end: 100, copied: 100, records: 100 });

@@ -4,7 +4,17 @@ import type { CommittedRun } from '../../trainer/open-run.ts';
 import { fields, hex, type View } from '../view.ts';
 
 /** What the run's last commit holds, and which commits are still whole. `config`: show the settings to people too. */
-export async function viewRun({ folder: run, log, newest, store }: CommittedRun, config: boolean): Promise<View> {
+export async function viewRun(run: CommittedRun, config: boolean): Promise<View> {
+  const found = await findRun(run);
+  const text = config
+    ? `${summary(found)}\nconfig\n${JSON.stringify(found.config, null, 2)}`
+    : `${summary(found)}\n${'config'.padEnd(14)} sha256 ${run.newest.commit.configDigest} (--config shows it)`;
+  return { found, text };
+}
+
+type FoundRun = Awaited<ReturnType<typeof findRun>>;
+
+async function findRun({ folder: run, log, newest, store }: CommittedRun) {
   const { commit } = newest;
   const topics = runTopics(run.run);
   const kept = (await keptCommits(log, topics.commits, store)).map(({ step, generation, time }) => ({
@@ -12,7 +22,7 @@ export async function viewRun({ folder: run, log, newest, store }: CommittedRun,
     generation,
     committed: new Date(time).toISOString(),
   }));
-  const found = {
+  return {
     run: run.run,
     pipeline: run.pipeline,
     log: log.url,
@@ -39,10 +49,27 @@ export async function viewRun({ folder: run, log, newest, store }: CommittedRun,
     since: commit.since,
     config: JSON.parse(commit.config) as object,
   };
-  const { config: settings, ...rest } = found;
-  const shown = { ...rest, kept: `the weights of steps ${kept.map(({ step }) => step).join(', ') || 'none'}` };
-  const text = config
-    ? `${fields(shown)}\nconfig\n${JSON.stringify(settings, null, 2)}`
-    : `${fields(shown)}\n${'config'.padEnd(14)} sha256 ${commit.configDigest} (--config shows it)`;
-  return { found, text };
+}
+
+function summary(found: FoundRun): string {
+  const { topics, next, queue, blobs, kept, origin, since } = found;
+  const megabytes = blobs.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6;
+  return fields({
+    run: found.run,
+    pipeline: found.pipeline,
+    log: found.log,
+    topics: Object.values(topics).join(', '),
+    step: found.step,
+    commit: `${found.generation}, ${found.committed}`,
+    samples: `${found.samples}, in epoch ${found.epoch}`,
+    'reads next': next.map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`).join(', '),
+    queue: `${queue.rows} of ${queue.capacity} rows of ${queue.dim}, digest ${queue.digest}`,
+    blobs: `${blobs.map(({ name }) => name).join(', ')} (${megabytes.toFixed(1)} MB) in ${found.store}`,
+    kept: `the weights of steps ${kept.map(({ step }) => step).join(', ') || 'none'}`,
+    journal: `digest ${found.journalDigest}`,
+    engine: found.engine,
+    seed: found.seed,
+    ...(origin && { origin: `${origin.carried.join(', ')} of ${origin.run}@${origin.step}` }),
+    ...(since !== null && { since }),
+  });
 }

@@ -8,5 +8,6 @@ export async function viewTopic(log: Log, topic: string): Promise<View> {
     numbers.map(async (partition) => ({ partition, ...(await log.offsets(topic, partition)) })),
   );
   const found = { topic, log: log.url, partitions };
-  return { found, text: fields(found) };
+  const ranges = partitions.map(({ partition, earliest, end }) => `${partition}: ${earliest}..${end}`);
+  return { found, text: fields({ topic, log: log.url, partitions: ranges.join('  ') }) };
 }

@@ -18,8 +18,18 @@ export async function showRecords(
     if (records.length >= count) break;
   }
   const found = { topic, partition, earliest, end, records };
-  return { found, text: records.map((record) => JSON.stringify(record)).join('\n') };
+  return { found, text: records.map((record) => JSON.stringify(record, shortened)).join('\n') };
 }
+
+/** Long lists by how they begin: a line a record is for reading. `--json` has all of them. */
+function shortened(_name: string, value: unknown): unknown {
+  return Array.isArray(value) && value.length > LONGEST_LIST
+    ? [...value.slice(0, SHOWN_ITEMS), `${value.length - SHOWN_ITEMS} more`]
+    : value;
+}
+
+const LONGEST_LIST = 8;
+const SHOWN_ITEMS = 2;
 
 function shown({ offset, timestamp, key, value, headers }: LogRecord): object {
   const time = new Date(timestamp).toISOString();
