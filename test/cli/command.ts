@@ -97,12 +97,16 @@ export function runCommand(
   return startCommand(args, options).ended;
 }
 
-/** What a command with `--json` promises: the last line of stdout is one JSON object. */
+/** What a command with `--json` promises: the last line of stdout is one JSON object, its names written with underscores. */
 export function jsonOf({ stdout, stderr }: CommandEnd): Record<string, unknown> {
   const last = stdout.trimEnd().split('\n').at(-1) ?? '';
+  let found: Record<string, unknown>;
   try {
-    return JSON.parse(last) as Record<string, unknown>;
+    found = JSON.parse(last) as Record<string, unknown>;
   } catch {
     throw new Error(`the last line of stdout is no JSON: ${JSON.stringify(last)}; stderr: ${stderr}`);
   }
+  const strange = Object.keys(found).filter((name) => !/^[a-z][a-z0-9_]*$/.test(name));
+  if (strange.length > 0) throw new Error(`names of the result are not written as the others: ${strange.join(', ')}`);
+  return found;
 }

@@ -24,7 +24,7 @@ export async function viewRecord(
             `${place} trained ${steps.length} of the ${index.lastStep} committed steps:`,
             ...steps.map(({ step, indices }) => `  step ${step}: image ${indices.join(', ')}`),
           ].join('\n');
-    return { found: { run: run.folder.run, record, lastStep: index.lastStep, steps }, text };
+    return { found: { run: run.folder.run, record, last_step: index.lastStep, steps }, text };
   } finally {
     await index.close();
   }

@@ -42,7 +42,7 @@ async function findRun({ folder: run, log, newest, store }: CommittedRun) {
     blobs: commit.blobs,
     store: store.where,
     kept,
-    journalDigest: hex(commit.journalDigest),
+    journal_digest: hex(commit.journalDigest),
     engine: commit.engine,
     seed: commit.seed,
     origin: commit.origin && { ...commit.origin, commit: hex(commit.origin.commit) },

@@ -15,8 +15,8 @@ export async function viewStep(run: CommittedRun, step: number, note: (line: str
       commit: { step: commit.step, generation: commit.generation, committed: new Date(commit.time).toISOString() },
       terms: entry.terms,
       samples,
-      keysDigest: hex(entry.keysDigest),
-      batchDigest: entry.batchDigest === null ? null : hex(entry.batchDigest),
+      keys_digest: hex(entry.keysDigest),
+      batch_digest: entry.batchDigest === null ? null : hex(entry.batchDigest),
       digest: hex(entry.digest),
     };
     const terms = Object.entries(entry.terms).map(([name, value]) => `${name} ${value}`);
@@ -24,8 +24,8 @@ export async function viewStep(run: CommittedRun, step: number, note: (line: str
       `step ${step} of ${found.run}, in commit ${commit.generation} (step ${commit.step}, ${found.commit.committed})`,
       `terms    ${terms.join(', ')}`,
       `digest   ${found.digest}`,
-      `keys     ${found.keysDigest}`,
-      `batch    ${found.batchDigest ?? 'not recorded'}`,
+      `keys     ${found.keys_digest}`,
+      `batch    ${found.batch_digest ?? 'not recorded'}`,
       `${samples.length} images:`,
       ...samples.map(({ topic, partition, offset, index: image }) => `  ${topic}/${partition}/${offset}/${image}`),
     ];
