@@ -66,7 +66,7 @@ function summary(found: FoundRun): string {
     queue: `${queue.rows} of ${queue.capacity} rows of ${queue.dim}, digest ${queue.digest}`,
     blobs: `${blobs.map(({ name }) => name).join(', ')} (${megabytes.toFixed(1)} MB) in ${found.store}`,
     kept: `the weights of steps ${kept.map(({ step }) => step).join(', ') || 'none'}`,
-    journal: `digest ${found.journalDigest}`,
+    journal: `digest ${found.journal_digest}`,
     engine: found.engine,
     seed: found.seed,
     ...(origin && { origin: `${origin.carried.join(', ')} of ${origin.run}@${origin.step}` }),
