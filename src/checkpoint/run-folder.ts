@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { RepulsorError } from '../errors.ts';
-import { isCode, makeFolder, replaceAtomically } from '../files/durable-file.ts';
+import { createExclusively, isCode, makeFolder, replaceAtomically } from '../files/durable-file.ts';
 import { lastingLogUrl } from '../log/log-url.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { checkRunId } from './run-id.ts';
@@ -30,33 +30,49 @@ export interface RunFolder extends RunDescription {
 }
 
 /**
- * Makes the folder of a new run: `run.json` appears whole or not at all.
+ * Makes the folder of a new run: `run.json` appears whole or not at all, and of several that try at once one succeeds.
  * @throws RepulsorError USAGE for an id that cannot be one, or when another run lives there; STORE_FAILED
  */
 export async function createRunFolder(folder: string, run: RunDescription): Promise<RunFolder> {
   checkRunId(run.run);
   const there = await readDescription(folder);
-  if (there !== null) {
-    throw new RepulsorError('USAGE', `${folder} is the folder of the run ${there.run} already`, {
-      hint: 'Go on with that run, or choose another folder.',
-    });
-  }
+  if (there !== null) throw takenFolder(folder, there.run);
   await demandNew(folder);
   const description: RunDescription = { ...run, log: lastingLogUrl(run.log) };
   const formatVersion = description.store === undefined ? 1 : 2;
   const path = join(folder, 'run.json');
   const fields = { formatVersion, ...description };
   const text = `${JSON.stringify({ ...fields, check: checkOf(fields) }, null, 2)}\n`;
+  let made: boolean;
   try {
     await makeFolder(description.store === undefined ? join(folder, 'blobs') : folder);
-    await replaceAtomically(path, [Buffer.from(text)]);
+    made = await createOnce(path, Buffer.from(text));
   } catch (cause) {
     throw new RepulsorError('STORE_FAILED', `cannot write ${path}: ${(cause as Error).message}`, {
       hint: 'Check that the folder is writable and its disk has room.',
       cause,
     });
   }
+  // Two runs in one folder would remove each other's blobs.
+  if (!made) throw takenFolder(folder, (await readDescription(folder))?.run ?? '(gone again)');
   return located(folder, description);
+}
+
+/** False when it is there. A file system without hard links (exFAT) cannot tell of two that come at the same instant. */
+async function createOnce(path: string, bytes: Uint8Array): Promise<boolean> {
+  try {
+    return await createExclusively(path, bytes);
+  } catch (error) {
+    if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].some((code) => isCode(error, code))) throw error;
+    await replaceAtomically(path, [bytes]);
+    return true;
+  }
+}
+
+function takenFolder(folder: string, run: string): RepulsorError {
+  return new RepulsorError('USAGE', `${folder} is the folder of the run ${run} already`, {
+    hint: 'Go on with that run (the same command does), or choose another folder.',
+  });
 }
 
 /** A run writes blobs only once its `run.json` is durable. @throws RepulsorError STATE_MISSING when there are some without */

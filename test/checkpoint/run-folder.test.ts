@@ -49,6 +49,15 @@ test('a URL keeps the settings that are no secret, and paths that hold from any 
   });
 });
 
+test('of several runs that begin in one folder at once, one does', async () => {
+  const ids = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const made = await Promise.allSettled(ids.map((id) => createRunFolder(folder, { ...run, run: id })));
+  const begun = ids.filter((_, i) => made[i]!.status === 'fulfilled');
+  expect(begun).toEqual([(await openRunFolder(folder)).run]);
+  for (const outcome of made)
+    if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'USAGE' });
+});
+
 test('a second run in the folder is refused, the first one stays', async () => {
   await createRunFolder(folder, run);
   await expect(createRunFolder(folder, { ...run, run: 'other' })).rejects.toMatchObject({
