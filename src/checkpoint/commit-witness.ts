@@ -58,7 +58,11 @@ export async function demandNoted(witness: CommitWitness, newest: number, log: s
     'STATE_MISSING',
     `the run has made commit ${noted} (${witness.where}), but ${log} holds ${found} of it in ${topic}`,
     {
-      hint: 'Is this the log that the run was trained on? Restore it from a copy; or go on from what is left with `repulsor train --fallback`.',
+      hint: `Is this the log that the run was trained on? Restore it from a copy; or ${
+        newest === 0
+          ? 'begin a new run in another folder.'
+          : 'go on from what is left with `repulsor train --fallback`.'
+      }`,
     },
   );
 }

@@ -21,14 +21,17 @@ export interface RecoverOptions {
   readonly inputs?: Log;
   /** Fills in the settings that an older version, which made the commit, did not have yet. Default: none. */
   readonly complete?: (committed: unknown) => unknown;
-  /** Go back to the newest commit that is whole, where the last one's blobs or rows are missing or damaged, or it is gone itself. */
+  /**
+   * Go back to the newest commit that is whole, where the last one's blobs or rows are missing or damaged, or it is gone
+   * itself. Where none is left it is refused all the same.
+   */
   readonly fallback?: boolean;
   /** Tensors whose memory those of the same name, shape and dtype are read into. */
   readonly into?: StateBlobs;
 }
 
 export interface Recovered extends RestoredState {
-  /** Newer commits that are not whole, and why: given up by the next commit. Empty without `fallback`. */
+  /** Newer commits that are not whole, or gone, and why: given up by the next commit. Empty without `fallback`. */
   readonly skipped: ReadonlyArray<{ readonly generation: number; readonly error: RepulsorError }>;
 }
 
@@ -40,11 +43,17 @@ export interface Recovered extends RestoredState {
 export async function recover(options: RecoverOptions): Promise<Recovered | null> {
   const { committer, fallback = false, into } = options;
   const { log, store, run, config, witness } = committer.settings;
-  if (witness !== undefined && !fallback) {
-    const newest = await committer.lineage.at(0);
-    await demandNoted(witness, newest?.commit.generation ?? 0, log.url, committer.topics.commits);
-  }
   const skipped: { generation: number; error: RepulsorError }[] = [];
+  if (witness !== undefined) {
+    const newest = await committer.lineage.at(0);
+    try {
+      await demandNoted(witness, newest?.commit.generation ?? 0, log.url, committer.topics.commits);
+    } catch (error) {
+      // With nothing left there is nothing to fall back to. To begin anew here would remove the blobs of all that was made.
+      if (!fallback || newest === null || !hasCode(error, 'STATE_MISSING', 'STATE_DAMAGED')) throw error;
+      skipped.push({ generation: newest.commit.generation + 1, error });
+    }
+  }
   for (let index = 0; ; index++) {
     const entry = await committer.lineage.at(index);
     if (entry === null) break;

@@ -165,7 +165,8 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     }
     const start = recovered ?? (beginning ? await begin(committer, beginning) : null);
     // Also for a run that makes no commit any more, or cannot before there is room: it may keep fewer of them now.
-    committer.collect();
+    // Not while commits are to be given up that the log may have lost: until the next commit they may yet be restored.
+    if ((recovered?.skipped.length ?? 0) === 0) committer.collect();
     const { state, queue } = stateToTrain(pipeline, start);
     const program = await compileStep(engine, pipeline, state);
     return {

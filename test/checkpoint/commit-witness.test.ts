@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -32,15 +32,20 @@ async function live(log: string, commits: number, options: { fallback?: boolean;
   }
 }
 
-test('a log that has lost every commit of a run is refused; asked to, the run begins anew on it', async () => {
+test('a log that has lost every commit of a run is refused, also where a fallback is asked for: nothing is left, no blob is removed', async () => {
   await live('log', 3);
   await expect(live('other', 0)).rejects.toMatchObject({
     code: 'STATE_MISSING',
     exitStatus: 4,
     message: expect.stringMatching(/has made commit 3 .*committed\.json.*no commit at all/),
   });
-  expect(await live('other', 1, { fallback: true })).toBe(0);
-  expect(await live('other', 0)).toBe(1);
+  const blobs = await readdir(join(folder, 'blobs'));
+  await expect(live('other', 1, { fallback: true })).rejects.toMatchObject({
+    code: 'STATE_MISSING',
+    hint: expect.stringContaining('begin a new run in another folder'),
+  });
+  expect(await readdir(join(folder, 'blobs'))).toEqual(blobs);
+  expect(await live('log', 1)).toBe(3);
 });
 
 test('a log that has lost the newest commit is refused; asked to, the run goes on from the one before', async () => {
