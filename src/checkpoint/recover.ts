@@ -2,6 +2,7 @@ import type { Commit } from '../codec/records.ts';
 import { hasCode, RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { gapOf } from '../log/offset-errors.ts';
+import { demandWritten } from '../log/read-range.ts';
 import { byTopic, type StreamPosition } from '../operators/position.ts';
 import { deletedError } from '../operators/topic-identity.ts';
 import { configDigest } from './canonical-json.ts';
@@ -69,6 +70,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered | null
     }
     // An older commit would need the inputs all the more.
     if (options.inputs !== undefined) await checkInputs(options.inputs, restored.position);
+    if (!fallback) await checkHistory(committer, restored.commit);
     await committer.continueFrom(index);
     return { ...restored, skipped };
   }
@@ -88,6 +90,15 @@ function checkSettings(commit: Commit, config: unknown, options: RecoverOptions)
   throw new RepulsorError('STATE_MISMATCH', `the settings do not fit the state of step ${commit.step}: ${list}`, {
     hint: 'Set them back, or begin a new run in another folder.',
   });
+}
+
+/**
+ * A topic of the run that was deleted is made anew, empty, by the take-over. To go on would leave a hole in the history that
+ * no restored copy fits into any more. What the journal holds is not read here, only where it ends.
+ */
+async function checkHistory({ settings, topics }: Committer, { negatives, journalEnd }: Commit): Promise<void> {
+  await demandWritten(settings.log, topics.negatives, 0, negatives.end);
+  await demandWritten(settings.log, topics.journal, 0, journalEnd);
 }
 
 /**

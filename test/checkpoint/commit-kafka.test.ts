@@ -5,6 +5,7 @@ import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openCommitter } from '../../src/checkpoint/commit.ts';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
+import { recover } from '../../src/checkpoint/recover.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { brokerForTests } from '../log/kafka-broker.ts';
 import { newName } from '../log/logs-under-test.ts';
@@ -34,6 +35,32 @@ describe.runIf(url !== null)('commit and recovery on a Kafka broker', () => {
       },
     };
   });
+
+  test.each(['journal', 'negatives'] as const)(
+    'a topic of the run that was deleted, the %s, is not gone on without',
+    async (name) => {
+      const log = await openLog(url!);
+      const store = await openFolderStore(await mkdtemp(join(tmpdir(), 'repulsor-blobs-')));
+      const first = await openCommitter(settings(log, store, { run: newName('scenario') }));
+      const { topics, settings: same } = first;
+      await trainAndCommit(SCENARIO, first, freshProgress(SCENARIO), 2);
+      await first.close();
+      await admin.deleteTopics({ topics: [topics[name]] });
+      const second = await openCommitter(same);
+      await expect(recover({ committer: second })).rejects.toMatchObject({
+        code: 'STATE_MISSING',
+        exitStatus: 4,
+        message: expect.stringContaining(topics[name]),
+      });
+      await second.close();
+      if (name === 'journal') {
+        const third = await openCommitter(same);
+        expect(await recover({ committer: third, fallback: true })).toMatchObject({ commit: { step: 2 } });
+        await third.close();
+      }
+      await log.close();
+    },
+  );
 
   test("the group's offsets are part of the commit: the oldest that a restart would read", async () => {
     const log = await openLog(url!);
