@@ -21,6 +21,13 @@ test.each(DOCUMENTS)('every relative link and picture of %s is there', (name) =>
   expect(missing).toEqual([]);
 });
 
+test.each(DOCUMENTS)('every source and test that %s names is there', (name) => {
+  // The table of docs/reliability.md leaves `test/` out.
+  const named = [...read(name).matchAll(/`((?:[a-z]+\/)+[\w.-]+\.(?:ts|avsc))`/g)].map(([, file]) => file);
+  const missing = named.filter((file) => !['', 'src', 'test'].some((folder) => existsSync(join(ROOT, folder, file))));
+  expect(missing).toEqual([]);
+});
+
 const COMMANDS = ['ingest', 'train', 'replay', 'sample', 'import', 'export', 'inspect', 'log', 'certify', 'doctor'];
 
 function sources(folder: string): string[] {
