@@ -56,7 +56,7 @@ export function addLog(program: Command): void {
     .option('--partition <n>', 'of the topic', wholeNumber(0), 0)
     .option('--from <offset>', 'the first one (default: the earliest there is)', wholeNumber(0))
     .option('--count <n>', 'most records', wholeNumber(1), 10)
-    .option('--json', 'one JSON object as the last line')
+    .option('--json', 'one JSON object as the last line, with no list shortened')
     .action(async (url: string, topic: string, options: ShowOptions) => {
       const { showRecords } = await import('./log/show.ts');
       const opened = await openLog(url, { create: false });

@@ -166,6 +166,8 @@ test('log', async () => {
       images: [expect.stringMatching(/^784 bytes: /), expect.stringMatching(/^784 bytes: /), '98 more'],
     },
   });
+  const whole = jsonOf(await example('log', 1, '--json')) as { records: { value: { images: string[] } }[] };
+  expect(whole.records[1]!.value.images.length).toBe(100);
   const copied = jsonOf(await example('log', 2, '--json')) as { partitions: { topic: string; records: number }[] };
   expect(copied.partitions.length).toBe(5);
   expect(copied.partitions[0]).toMatchObject({ topic: 'digits', start: 0, end: 100, copied: 100, records: 100 });
