@@ -93,6 +93,10 @@ function checkCopy({ topics, run, from, to }: CopyOptions): void {
   const hint = 'for example: repulsor log copy file:runs/log file:archive --topics digits';
   const named = (topics ?? '').split(',').filter((topic) => topic !== '');
   if (named.length === 0 && run === undefined) throw new RepulsorError('USAGE', 'name --topics or a --run', { hint });
+  if (from !== undefined && to !== undefined && to <= from)
+    throw new RepulsorError('USAGE', `--to ${to} is not past --from ${from}`, {
+      hint: 'Both are offsets; --to is one past the last.',
+    });
   if (run !== undefined && (from !== undefined || to !== undefined))
     throw new RepulsorError('USAGE', '--from and --to cut topics, not a run: a part of a run is none', { hint });
 }

@@ -3,7 +3,8 @@ import { InvalidArgumentError, Option } from 'commander';
 /** A whole number of at least `min`. */
 export function wholeNumber(min: number) {
   return (text: string): number => {
-    const value = Number(text);
+    // Number('') is 0: an empty shell variable must not be a step.
+    const value = text.trim() === '' ? Number.NaN : Number(text);
     if (!Number.isSafeInteger(value) || value < min)
       throw new InvalidArgumentError(`It must be a whole number of at least ${min}.`);
     return value;

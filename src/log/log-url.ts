@@ -68,7 +68,7 @@ function parseFile(url: string): FileAddress {
   try {
     return { kind: 'file', url, folder: fileURLToPath(url) };
   } catch (error) {
-    throw bad(`"${url}" names no folder of this machine: ${(error as Error).message}`);
+    throw bad(`"${withoutUser(url)}" names no folder of this machine: ${(error as Error).message}`);
   }
 }
 
@@ -83,7 +83,8 @@ function parseKafka(rest: string, environment: NodeJS.ProcessEnv): KafkaAddress 
     .map(parseBroker);
   const query = new URLSearchParams(queryText);
   for (const name of query.keys()) {
-    if (!(name in SETTINGS)) throw bad(`the query has an unknown setting "${name}"`);
+    // Not by its name: behind a "&" in a password that is a part of it.
+    if (!(name in SETTINGS)) throw bad(`the query has a setting that is none of ${Object.keys(SETTINGS).join(', ')}`);
   }
   const setting = (name: keyof typeof SETTINGS): string | null =>
     query.get(name) ?? (environment[SETTINGS[name]] || null);
@@ -161,7 +162,8 @@ function decode(text: string): string {
   }
 }
 
-const withoutUser = (url: string): string => url.replace(/^.*@/, '...@').slice(0, 100);
+/** What stands before an "@" or behind a "?" may be a secret. */
+const withoutUser = (url: string): string => url.replace(/\?.*$/s, '?...').replace(/^.*@/s, '...@').slice(0, 100);
 
 function bad(what: string): RepulsorError {
   return new RepulsorError('CONFIG', `not the URL of a log: ${what}`, {

@@ -228,7 +228,13 @@ export class KafkaClient {
     if (this.#closed) throw new RepulsorError('LOG_FAILED', 'the log is closed', { hint: 'Open it again.' });
     const connecting = (async () => {
       const broker = await this.#internals.broker({ host, port });
-      await broker.connect();
+      try {
+        await broker.connect();
+      } catch (error) {
+        // Refused after the socket was there (SASL): kafkajs leaves it open, and the process would never end.
+        void broker.disconnect().catch(() => undefined);
+        throw error;
+      }
       return broker;
     })();
     this.#connected.set(key, connecting);
