@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { CompressionTypes, Kafka, logLevel, Partitioners } from 'kafkajs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../scripts/free-port.ts';
+import { RepulsorError } from '../../src/errors.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { brokerForTests } from './kafka-broker.ts';
 import { bytes, collect, newName, readAll, textOf, textsOf, values } from './logs-under-test.ts';
@@ -76,6 +77,13 @@ describe.skipIf(broker === null)('a Kafka log', () => {
       expect(log.url).not.toContain('secret');
       await log.close();
     });
+
+    test('asked of a listener that knows no password is refused, and leaves no connection that keeps the process alive', async () => {
+      const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+      const before = sockets();
+      await expect(openLog(broker!.url, { environment: as('anna-secret') })).rejects.toBeInstanceOf(RepulsorError);
+      await expect.poll(sockets, { timeout: 30_000 }).toBeLessThanOrEqual(before);
+    }, 60_000);
 
     test('refused says so, without the password', async () => {
       const error = await openLog(url, { environment: as('wrong-secret') }).catch((caught: unknown) => caught);
