@@ -3,9 +3,11 @@ import type { BlobRef } from './store.ts';
 
 const HINT = 'Restore it from a backup, or fall back to the commit before (`repulsor train --fallback`).';
 
-/** `where`: the store. */
+/** `where`: the store. A copy of a run folder lacks what was committed after it was made; falling back would give that up. */
 export function missingBlob(where: string, { sha256 }: BlobRef): RepulsorError {
-  return new RepulsorError('STATE_MISSING', `the blob ${sha256} is not in ${where}`, { hint: HINT });
+  return new RepulsorError('STATE_MISSING', `the blob ${sha256} is not in ${where}`, {
+    hint: `Is this where the run was trained last, and no older copy? Then: ${HINT}`,
+  });
 }
 
 /** `path`: the blob's own. */

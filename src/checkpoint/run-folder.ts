@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { RepulsorError } from '../errors.ts';
 import { createExclusively, isCode, makeFolder, replaceAtomically } from '../files/durable-file.ts';
-import { lastingLogUrl } from '../log/log-url.ts';
+import { demandPath, lastingLogUrl } from '../log/log-url.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { checkRunId } from './run-id.ts';
 
@@ -86,6 +86,7 @@ async function demandNew(folder: string): Promise<void> {
 
 /** @throws RepulsorError USAGE when the folder is no run, STATE_DAMAGED, FORMAT_NEWER */
 export async function openRunFolder(folder: string): Promise<RunFolder> {
+  demandPath(folder, 'a run folder');
   const description = await readDescription(folder);
   if (description === null) {
     throw new RepulsorError('USAGE', `${folder} is not the folder of a run: it has no run.json`, {

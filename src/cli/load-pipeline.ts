@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { createJiti } from 'jiti';
 import { RepulsorError } from '../errors.ts';
 import * as api from '../index.ts';
+import { demandPath } from '../log/log-url.ts';
 import { checkPipeline } from '../trainer/check-pipeline.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 
@@ -53,6 +54,7 @@ export function withOverrides(settings: unknown, overrides: readonly string[]): 
  * @throws RepulsorError USAGE when there is no such module, CONFIG when its settings cannot be used
  */
 export async function loadPipeline(file: string, overrides: readonly string[]): Promise<Pipeline> {
+  demandPath(file, 'a pipeline');
   const path = resolve(file);
   await access(path).catch(() => {
     throw new RepulsorError('USAGE', `there is no pipeline at ${file}`, {

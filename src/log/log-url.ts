@@ -170,3 +170,12 @@ function bad(what: string): RepulsorError {
     hint: 'Use file:FOLDER, or kafka://host:port,host:port with REPULSOR_KAFKA_SASL_USERNAME and _PASSWORD in the environment.',
   });
 }
+
+/** @throws RepulsorError USAGE when a URL, which may hold a password, stands where a path is asked for. `what`: of what. */
+export function demandPath(text: string, what: string): void {
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
+  if (scheme === undefined) return;
+  throw new RepulsorError('USAGE', `${scheme}... is a URL, not the path of ${what}`, {
+    hint: 'A log is named by an option: --log URL (ingest: --to URL).',
+  });
+}

@@ -45,6 +45,8 @@ describe('wrong usage ends with status 2', () => {
     ['a number that is none', ['train', 'tiny.ts', '--steps', 'many'], 'USAGE', /whole number of at least 1/],
     ['an engine that is none', ['train', 'tiny.ts', '--engine', 'abacus'], 'USAGE', /auto, native, wasm, cpu/],
     ['a pipeline that is not there', ['train', 'gone.ts'], 'USAGE', /no pipeline at gone\.ts/],
+    ['a URL for a pipeline', ['train', 'kafka://u:hunter2@h'], 'USAGE', /^kafka:\/\/\.\.\. is a URL/],
+    ['a URL for a run', ['inspect', 'kafka://u:hunter2@h'], 'USAGE', /^kafka:\/\/\.\.\. is a URL/],
     ['a module without a pipeline', ['train', 'nothing.ts'], 'CONFIG', /nothing\.ts has settings that cannot be used/],
     ['a module that does not parse', ['train', 'broken.ts'], 'CONFIG', /broken\.ts could not be loaded/],
     ['a module that throws', ['train', 'throws.ts'], 'CONFIG', /throws\.ts could not be loaded: no such thing/],
