@@ -6,6 +6,7 @@ import type { OnEffect } from '../../src/checkpoint/effects.ts';
 import { openStore } from '../../src/checkpoint/open-store.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
 import { RepulsorError } from '../../src/errors.ts';
+import type { Log } from '../../src/log/log.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { progressFrom, SCENARIO, settings, trainAndCommit } from './scenario.ts';
 
@@ -53,8 +54,9 @@ const onEffect: OnEffect = async (when, effect) => {
   if (task.signal === 'SIGKILL') await new Promise(() => undefined); // nothing more may happen until it takes effect
 };
 
-const log = await openLog(task.url);
+let log: Log | null = null;
 try {
+  log = await openLog(task.url);
   const store = await openStore(task.store ?? join(task.folder, 'blobs'), { onEffect });
   const committer = await openCommitter(
     settings(log, store, {
@@ -79,4 +81,4 @@ try {
   say({ failed: error.code, hint: error.hint });
   process.exitCode = error.exitStatus;
 }
-await log.close();
+await log?.close();

@@ -5,10 +5,13 @@ import { Kafka, type KafkaConfig, logLevel } from 'kafkajs';
 import { RepulsorError } from '../../errors.ts';
 import type { KafkaAddress } from '../log-url.ts';
 import { asRepulsorError, BrokerError, CODE, judge, type Verdict } from './kafka-errors.ts';
+import { KafkaSockets } from './kafka-sockets.ts';
 import { Encoder, internalsOf, type KafkaBroker, type KafkaInternals, requests } from './kafkajs-internals.ts';
 
 /** How long a request is tried again while brokers restart, before it fails. */
 const PATIENCE_MS = 60_000;
+/** How long the answers under way are waited for when the client is closed. */
+const CLOSE_MS = 2_000;
 /** How long the first contact is tried. */
 const OPEN_PATIENCE_MS = 5_000;
 
@@ -77,6 +80,7 @@ export type Coordinator = 'group' | 'transaction';
 export class KafkaClient {
   readonly address: KafkaAddress;
   readonly #internals: KafkaInternals;
+  readonly #sockets = new KafkaSockets();
   readonly #connected = new Map<string, Promise<KafkaBroker>>();
   readonly #nodes = new Map<number, { host: string; port: number }>();
   readonly #leaders = new Map<string, number>();
@@ -84,7 +88,7 @@ export class KafkaClient {
 
   constructor(address: KafkaAddress) {
     this.address = address;
-    this.#internals = internalsOf(new Kafka(clientConfig(address)));
+    this.#internals = internalsOf(new Kafka({ ...clientConfig(address), socketFactory: this.#sockets.factory }));
   }
 
   /** @throws RepulsorError LOG_UNREACHABLE within some seconds when no broker answers. */
@@ -199,10 +203,15 @@ export class KafkaClient {
 
   async close(): Promise<void> {
     this.#closed = true;
-    const brokers = await Promise.allSettled(this.#connected.values());
+    const connected = [...this.#connected.values()];
     this.#connected.clear();
-    for (const broker of brokers)
-      if (broker.status === 'fulfilled') await broker.value.disconnect().catch(() => undefined);
+    const disconnected = connected.map(async (broker) => (await broker).disconnect());
+    // kafkajs waits for answers first, for ever where the connection breaks meanwhile; a socket left open would keep the
+    // process from ending.
+    const late = new AbortController();
+    await Promise.race([Promise.allSettled(disconnected), sleep(CLOSE_MS, undefined, { signal: late.signal })]);
+    late.abort();
+    this.#sockets.destroy();
   }
 
   async #metadata(topics: readonly string[] | null): Promise<ClusterMetadata> {
