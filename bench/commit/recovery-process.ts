@@ -5,6 +5,7 @@ import { recover } from '../../src/checkpoint/recover.ts';
 import type { Blob } from '../../src/codec/records.ts';
 import { openEngine } from '../../src/engine/choose.ts';
 import { openLog } from '../../src/log/open-log.ts';
+import { FREE_SETTINGS } from '../../src/trainer/changed-settings.ts';
 import { stateToTrain } from '../../src/trainer/run-step.ts';
 import { blobEntries, roomForBlobs } from '../../src/trainer/state-blobs.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
@@ -57,7 +58,7 @@ const settings = { log, store, run, seed: pipeline.seed, config: { ...pipeline, 
 async function recovery(): Promise<void> {
   const committer = await openCommitter(settings);
   const into = roomForBlobs(engine, blobEntries(pipeline), trainLayout(pipeline));
-  const recovered = (await recover({ committer, into }))!;
+  const recovered = (await recover({ committer, into, freeSettings: FREE_SETTINGS }))!;
   blobs = recovered.commit.blobs;
   const program = await engine.compile({
     name: 'recovered',
@@ -114,7 +115,7 @@ const warm = await compare(() => true);
 const cold = plain.drop() ? await compare(plain.drop) : null;
 
 const committer = await openCommitter(settings);
-const again = (await recover({ committer }))!;
+const again = (await recover({ committer, freeSettings: FREE_SETTINGS }))!;
 const queue = again.queue!;
 const report = await committer.commit({
   step: again.commit.step,
