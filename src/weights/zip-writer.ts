@@ -57,12 +57,14 @@ interface Placed {
   readonly padding: number;
 }
 
-/** Little-endian fields, each [bytes, value]. */
-function fields(...values: readonly (readonly [2 | 4 | 8, number])[]): Uint8Array {
-  const bytes = new Uint8Array(values.reduce((sum, [width]) => sum + width, 0));
+type Field = readonly [width: 2 | 4 | 8, value: number];
+
+/** Little-endian. */
+function bytesOf(...fields: readonly Field[]): Uint8Array {
+  const bytes = new Uint8Array(fields.reduce((sum, [width]) => sum + width, 0));
   const view = new DataView(bytes.buffer);
   let at = 0;
-  for (const [width, value] of values) {
+  for (const [width, value] of fields) {
     if (width === 2) view.setUint16(at, value, true);
     else if (width === 4) view.setUint32(at, value, true);
     else view.setBigUint64(at, BigInt(value), true);
@@ -71,90 +73,46 @@ function fields(...values: readonly (readonly [2 | 4 | 8, number])[]): Uint8Arra
   return bytes;
 }
 
-function localHeader({ name, data, padding }: Placed, crc: number): Uint8Array {
-  const head = fields(
-    ...([
-      [4, 0x04034b50],
-      [2, 20],
-      [2, 0],
-      [2, 0],
-      [2, 0],
-      [2, FIRST_DATE],
-    ] as const),
-    ...([
-      [4, crc],
-      [4, data.length],
-      [4, data.length],
-      [2, name.length],
-      [2, 4 + padding],
-    ] as const),
-  );
-  return Buffer.concat([head, name, fields([2, PADDING_ID], [2, padding]), new Uint8Array(padding)]);
+/** What both headers say of an entry: flags, method (stored), time, date, CRC, both sizes, length of the name. */
+const description = ({ name, data }: Placed, crc: number): readonly Field[] => {
+  const { length } = data;
+  return [
+    [2, 0],
+    [2, 0],
+    [2, 0],
+    [2, FIRST_DATE],
+    [4, crc],
+    [4, length],
+    [4, length],
+    [2, name.length],
+  ];
+};
+
+function localHeader(entry: Placed, crc: number): Uint8Array {
+  const { name, padding } = entry;
+  const head = bytesOf([4, 0x04034b50], [2, 20], ...description(entry, crc), [2, 4 + padding]);
+  return Buffer.concat([head, name, bytesOf([2, PADDING_ID], [2, padding]), new Uint8Array(padding)]);
 }
 
-function centralHeader({ name, data, local }: Placed, crc: number): Uint8Array {
-  const extra = local >= MOST_32 ? fields([2, 1], [2, 8], [8, local]) : new Uint8Array(0);
-  const head = fields(
-    ...([
-      [4, 0x02014b50],
-      [2, VERSION_64],
-      [2, VERSION_64],
-      [2, 0],
-      [2, 0],
-      [2, 0],
-      [2, FIRST_DATE],
-    ] as const),
-    ...([
-      [4, crc],
-      [4, data.length],
-      [4, data.length],
-      [2, name.length],
-      [2, extra.length],
-      [2, 0],
-    ] as const),
-    ...([
-      [2, 0],
-      [2, 0],
-      [4, 0],
-      [4, Math.min(local, MOST_32)],
-    ] as const),
-  );
-  return Buffer.concat([head, name, extra]);
+function centralHeader(entry: Placed, crc: number): Uint8Array {
+  const { name, local } = entry;
+  const extra = local >= MOST_32 ? bytesOf([2, 1], [2, 8], [8, local]) : new Uint8Array(0);
+  const begin = bytesOf([4, 0x02014b50], [2, VERSION_64], [2, VERSION_64], ...description(entry, crc), [
+    2,
+    extra.length,
+  ]);
+  // Comment, disk, internal and external attributes: none.
+  const place = bytesOf([2, 0], [2, 0], [2, 0], [4, 0], [4, Math.min(local, MOST_32)]);
+  return Buffer.concat([begin, place, name, extra]);
 }
 
 function end(central: number, bytes: number, entries: number, large: boolean): Uint8Array {
   const few = Math.min(entries, 0xffff);
-  const last = fields(
-    ...([
-      [4, 0x06054b50],
-      [2, 0],
-      [2, 0],
-      [2, few],
-      [2, few],
-    ] as const),
-    ...([
-      [4, Math.min(bytes, MOST_32)],
-      [4, Math.min(central, MOST_32)],
-      [2, 0],
-    ] as const),
-  );
-  if (!large) return last;
-  const end64 = fields(
-    ...([
-      [4, 0x06064b50],
-      [8, 44],
-      [2, VERSION_64],
-      [2, VERSION_64],
-      [4, 0],
-      [4, 0],
-    ] as const),
-    ...([
-      [8, entries],
-      [8, entries],
-      [8, bytes],
-      [8, central],
-    ] as const),
-  );
-  const locator = fields([4, 0x07064b50], [4, 0], [8, central + bytes], [4, 1]);
-  return Buffer.concat([end64, locator, last]);
+  const counts = bytesOf([4, 0x06054b50], [2, 0], [2, 0], [2, few], [2, few]);
+  const place = bytesOf([4, Math.min(bytes, MOST_32)], [4, Math.min(central, MOST_32)], [2, 0]);
+  if (!large) return Buffer.concat([counts, place]);
+  const begin64 = bytesOf([4, 0x06064b50], [8, 44], [2, VERSION_64], [2, VERSION_64], [4, 0], [4, 0]);
+  const place64 = bytesOf([8, entries], [8, entries], [8, bytes], [8, central]);
+  const locator = bytesOf([4, 0x07064b50], [4, 0], [8, central + bytes], [4, 1]);
+  return Buffer.concat([begin64, place64, locator, counts, place]);
 }
