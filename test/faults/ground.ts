@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { CommittedOutcome } from '../../src/certify/committed-outcome.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import type { Defect } from './broken-child.ts';
+import type { LogKind } from './fault.ts';
 import { KafkaGround } from './kafka-ground.ts';
 import { BEGUN, copyRun, FINAL, goOn, outcomeOf, type ProtocolRun } from './protocol-run.ts';
 
@@ -47,6 +48,12 @@ export class Ground {
       this.#kept.set(name, made);
     }
     return made;
+  }
+
+  /** A new run at step BEGUN, in a folder of its own. */
+  async newRun(log: LogKind): Promise<ProtocolRun> {
+    const folder = await this.newFolder();
+    return log === 'file' ? this.fileRun(folder) : this.kafkaRun(folder);
   }
 
   /** A new run at step BEGUN, on a file log below `folder`. */

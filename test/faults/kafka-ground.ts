@@ -63,7 +63,7 @@ export class KafkaGround {
 
   /** As it was before the trial. */
   async heal(): Promise<void> {
-    this.gate.keeper = null;
+    this.gate.open();
     await this.toxiproxy.heal();
   }
 

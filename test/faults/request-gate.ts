@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { Judged } from './fault.ts';
 
 /*
  * Frames on a connection to a Kafka broker (kafka.apache.org/protocol):
@@ -29,6 +30,9 @@ export type Fate = 'pass' | 'drop' | { readonly answered: () => Promise<boolean>
 
 export type Keeper = (request: HeldRequest) => Promise<Fate>;
 
+/** Ends a hold: everything passes again. @throws Judged "not tried" when the request never came; `told` says what else is known */
+export type Release = (told: string) => void;
+
 /**
  * Stands right in front of the broker. Each request of a transaction waits here until the trial has said what becomes of
  * it: so a trial steps through the protocol of a trainer that knows nothing of it, request by request.
@@ -38,7 +42,7 @@ export class RequestGate {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   /** Null lets everything through. */
-  keeper: Keeper | null = null;
+  #keeper: Keeper | null = null;
 
   private constructor(server: Server, port: number) {
     this.#server = server;
@@ -51,6 +55,33 @@ export class RequestGate {
     const gate = new RequestGate(server, port);
     server.on('connection', (client) => gate.#forward(client, brokerPort));
     return gate;
+  }
+
+  /** Asks `decide` what becomes of the request number `index` (from 0) of `client`; all others pass. */
+  hold(client: string, index: number, decide: Keeper): Release {
+    let reached = 0;
+    this.#keeper = async (held) => (held.client !== client || reached++ !== index ? 'pass' : decide(held));
+    return (told) => {
+      this.open();
+      if (reached <= index) throw new Judged('not tried', `only ${reached} requests: ${told}`);
+    };
+  }
+
+  /** The requests that `client` sends while `work` is done, by their names. */
+  async requestsOf(client: string, work: () => Promise<unknown>): Promise<string[]> {
+    const names: string[] = [];
+    this.#keeper = async (held) => {
+      if (held.client === client) names.push(held.name);
+      return 'pass';
+    };
+    await work();
+    this.open();
+    return names;
+  }
+
+  /** Lets everything through. */
+  open(): void {
+    this.#keeper = null;
   }
 
   #forward(client: Socket, brokerPort: number): void {
@@ -80,9 +111,9 @@ export class RequestGate {
 
   async #fateOf(frame: Buffer): Promise<Fate> {
     const name = REQUESTS[frame.readInt16BE(4)];
-    if (this.keeper === null || name === undefined) return 'pass';
+    if (this.#keeper === null || name === undefined) return 'pass';
     const length = frame.readInt16BE(12);
-    return this.keeper({ name, client: length < 0 ? '' : frame.toString('utf8', 14, 14 + length) });
+    return this.#keeper({ name, client: length < 0 ? '' : frame.toString('utf8', 14, 14 + length) });
   }
 
   async stop(): Promise<void> {

@@ -1,17 +1,20 @@
 import type { Draw } from '../draw.ts';
-import { type FaultKind, Judged, type LogKind, type Trial } from '../fault.ts';
+import type { FaultKind, LogKind, Trial } from '../fault.ts';
 import type { FileAct, FileFault, FileOperationLine } from '../file-operations.ts';
 import type { Ground } from '../ground.ts';
-import { startProtocol, toldBy } from '../life.ts';
+import { type Life, startProtocol, toldBy } from '../life.ts';
 import { demandKilled, lastTold } from '../lives.ts';
 import { BEGUN, judge, type ProtocolRun, STEPS, trial } from '../protocol-run.ts';
+import type { Fate } from '../request-gate.ts';
 
 /** kill -9 of the protocol's trainer, at each thing that it does. */
 
-const newRun = async (ground: Ground, log: LogKind): Promise<ProtocolRun> => {
-  const folder = await ground.newFolder();
-  return log === 'file' ? ground.fileRun(folder) : ground.kafkaRun(folder);
-};
+/** The moments of a life that takes the run over, recovers and commits once. */
+export const effectsOf = (ground: Ground, log: LogKind): Promise<readonly string[]> =>
+  ground.once(`effects ${log}`, async () => {
+    const end = await startProtocol({ ...(await ground.newRun(log)), commits: 1 }).ended;
+    return toldBy(end).moments;
+  });
 
 /** Before and after each effect that the commit protocol names (src/checkpoint/effects.ts). */
 export const killAtEffect = (log: LogKind): FaultKind => ({
@@ -19,17 +22,14 @@ export const killAtEffect = (log: LogKind): FaultKind => ({
   log,
   trainer: 'protocol',
   async run(ground, draw) {
-    const moments = await ground.once(`effects ${log}`, async () => {
-      const end = await startProtocol({ ...(await newRun(ground, log)), commits: 1 }).ended;
-      return toldBy(end).moments;
-    });
+    const moments = await effectsOf(ground, log);
     // A blob is written in the same way whatever the log is.
     const first = log === 'file' ? 0 : moments.indexOf('before begin') - 1;
     const [moment, name] = draw.turn('moment', [...moments.entries()].slice(first));
     return trial(
       () => name,
       async () => {
-        const at = await newRun(ground, log);
+        const at = await ground.newRun(log);
         const end = await startProtocol({ ...at, commits: 1, moment }).ended;
         demandKilled(end, name);
         // The commit is made between two moments, and at no other; what follows removes old blobs.
@@ -46,7 +46,7 @@ const operationsOfALife = (ground: Ground): Promise<readonly FileOperationLine[]
   ground.once('file operations', () => traced(ground, { at: -1, act: 'kill', tell: true }));
 
 async function traced(ground: Ground, fault: FileFault): Promise<readonly FileOperationLine[]> {
-  const at = await ground.fileRun(await ground.newFolder());
+  const at = await ground.newRun('file');
   const options = { fileFault: { ...fault, within: at.folder } };
   return (await startProtocol({ ...at, commits: 1 }, options).ended).operations;
 }
@@ -85,7 +85,7 @@ export const killAtFileOperation = (phase: Phase): FaultKind => ({
     return trial(
       () => cut.name,
       async () => {
-        const at = await ground.fileRun(await ground.newFolder());
+        const at = await ground.newRun('file');
         const told = await killedLife(at, { at: cut.index, act: cut.act }, cut.name, BEGUN);
         const made = phase === 'take-over' ? BEGUN : BEGUN + STEPS;
         const least = phase === 'removal of old blobs' ? made : told;
@@ -113,7 +113,7 @@ export const killInRecovery: FaultKind = {
     return trial(
       () => name,
       async () => {
-        const at = await ground.fileRun(await ground.newFolder());
+        const at = await ground.newRun('file');
         await killedLife(at, { at: index, act: 'kill', only }, name, BEGUN);
         await judge(at, { told: BEGUN, made: BEGUN }, await ground.reference());
         return 'recovered identical';
@@ -134,7 +134,7 @@ export const killsInARow: FaultKind = {
     return trial(
       () => names.join(', then '),
       async () => {
-        const at = await ground.fileRun(await ground.newFolder());
+        const at = await ground.newRun('file');
         let told = BEGUN;
         for (let life = 0; life < lives; life++) {
           // Less than a whole life has: what an earlier one left behind may spare a later one some operations.
@@ -184,7 +184,7 @@ export const killAtRequest: FaultKind = {
     return trial(
       () => name,
       async () => {
-        const at = await newRun(ground, 'kafka');
+        const at = await ground.newRun('kafka');
         await killedAt(ground, at, draw, request, answered);
         const firstEnd = requests.indexOf('EndTxn');
         const made = request > firstEnd || (request === firstEnd && answered) ? BEGUN + STEPS : BEGUN;
@@ -198,15 +198,10 @@ export const killAtRequest: FaultKind = {
 /** The requests of a take-over, a recovery and a commit, in their order. */
 export const requestsOfALife = (ground: Ground): Promise<readonly string[]> =>
   ground.once('requests', async () => {
-    const at = await newRun(ground, 'kafka');
+    const at = await ground.newRun('kafka');
     const kafka = await ground.kafka();
-    const names: string[] = [];
-    kafka.gate.keeper = async ({ name, client }) => {
-      if (client === 'dry') names.push(name);
-      return 'pass';
-    };
-    await startProtocol({ ...at, url: kafka.url('dry'), commits: 1 }).ended;
-    kafka.gate.keeper = null;
+    const life = () => startProtocol({ ...at, url: kafka.url('dry'), commits: 1 }).ended;
+    const names = await kafka.gate.requestsOf('dry', life);
     // The commit is asked for again until its markers are written: how often is the broker's affair.
     return names.slice(0, names.indexOf('EndTxn') + 2);
   });
@@ -221,20 +216,20 @@ async function killedAt(
   const kafka = await ground.kafka();
   const client = `trial-${draw.ordinal}`;
   const life = startProtocol({ ...at, url: kafka.url(client), commits: 1 });
+  const release = kafka.gate.hold(client, request, () => killed(life, answered));
+  const end = await life.ended;
+  release(end.stderr);
+  demandKilled(end, `request ${request}`);
+}
+
+/** Whose request is held: killed before the broker has it, or when the broker has done it. */
+export async function killed(life: Life, answered: boolean): Promise<Fate> {
   const kill = async (): Promise<false> => {
     life.signal('SIGKILL');
     await life.ended;
     return false;
   };
-  let reached = 0;
-  kafka.gate.keeper = async (held) => {
-    if (held.client !== client || reached++ !== request) return 'pass';
-    if (answered) return { answered: kill };
-    await kill();
-    return 'drop';
-  };
-  const end = await life.ended;
-  kafka.gate.keeper = null;
-  if (reached <= request) throw new Judged('not tried', `only ${reached} requests: ${end.stderr}`);
-  demandKilled(end, `request ${request}`);
+  if (answered) return { answered: kill };
+  await kill();
+  return 'drop';
 }

@@ -3,6 +3,7 @@ import { type FaultKind, Judged } from '../fault.ts';
 import { startProtocol, toldBy } from '../life.ts';
 import { demandOrderly } from '../lives.ts';
 import { BEGUN, goOn, judge, STEPS, trial } from '../protocol-run.ts';
+import type { Release } from '../request-gate.ts';
 import type { Toxic } from '../toxiproxy.ts';
 import { requestsOfALife } from './kills.ts';
 import { demandFenced } from './zombies.ts';
@@ -76,22 +77,19 @@ export const badNetwork: FaultKind = {
       () => `${weather.name}, from ${requests[index]} (request ${index}) on`,
       async () => {
         const kafka = await ground.kafka();
-        const at = await ground.kafkaRun(await ground.newFolder());
+        const at = await ground.newRun('kafka');
         const client = `weather-${draw.ordinal}`;
-        let reached = 0;
         let healing: Promise<void> | null = null;
-        kafka.gate.keeper = async (held) => {
-          if (held.client !== client || reached++ !== index) return 'pass';
+        const release = kafka.gate.hold(client, index, async () => {
           if (weather.toxics === null) await kafka.toxiproxy.refuse(true);
           else await kafka.toxiproxy.add(...weather.toxics);
           if (weather.passesMs !== null) healing = sleep(weather.passesMs).then(() => kafka.toxiproxy.heal());
           return 'pass';
-        };
+        });
         const end = await startProtocol({ ...at, url: kafka.url(client), commits: COMMITS }).ended;
-        kafka.gate.keeper = null;
         await healing;
         await kafka.heal();
-        if (reached <= index) throw new Judged('not tried', `only ${reached} requests: ${end.stderr}`);
+        release(end.stderr);
         const told = demandOrderly(end, BEGUN);
         await judge(at, { told, made: MADE }, await ground.reference());
         return 'recovered identical';
@@ -113,23 +111,21 @@ export const brokerKilled: FaultKind = {
       () => `at ${requests[index]} (request ${index}), ${answered ? 'which it has done' : 'before it has it'}`,
       async () => {
         const kafka = await ground.kafka();
-        const at = await ground.kafkaRun(await ground.newFolder());
+        const at = await ground.newRun('kafka');
         const client = `restart-${draw.ordinal}`;
-        let reached = 0;
         let back: Promise<void> | null = null;
         const kill = async (): Promise<false> => {
           ({ back } = await kafka.killBroker());
           return false;
         };
-        kafka.gate.keeper = async (held) => {
-          if (held.client !== client || reached++ !== index) return 'pass';
+        const release = kafka.gate.hold(client, index, async () => {
           if (answered) return { answered: kill };
           await kill();
           return 'drop';
-        };
+        });
         const end = await startProtocol({ ...at, url: kafka.url(client), commits: COMMITS }).ended;
-        kafka.gate.keeper = null;
-        if (back === null) throw new Judged('not tried', `only ${reached} requests: ${end.stderr}`);
+        release(end.stderr);
+        if (back === null) throw new Judged('not tried', `request ${index} was not answered: ${end.stderr}`);
         await back;
         const told = demandOrderly(end, BEGUN);
         await judge(at, { told, made: MADE }, await ground.reference());
@@ -154,17 +150,16 @@ export const cutOffAndTakenOver: FaultKind = {
       () => `${requests[index]} (request ${index}) lost with the connection`,
       async () => {
         const kafka = await ground.kafka();
-        const at = await ground.kafkaRun(await ground.newFolder());
+        const at = await ground.newRun('kafka');
         const client = `cut-${draw.ordinal}`;
         const life = startProtocol({ ...at, url: kafka.url(client), commits: 1 });
-        let reached = 0;
+        let release: Release = () => {};
         const cut = new Promise<void>((resolve) => {
-          kafka.gate.keeper = async (held) => {
-            if (held.client !== client || reached++ !== index) return 'pass';
+          release = kafka.gate.hold(client, index, async () => {
             await kafka.toxiproxy.refuse(true);
             resolve();
             return 'drop';
-          };
+          });
         });
         await Promise.race([cut, life.ended]);
         const begun = await goOn(at, 0);
@@ -172,7 +167,7 @@ export const cutOffAndTakenOver: FaultKind = {
         await goOn(at, ended);
         await kafka.heal();
         const end = await life.ended;
-        if (reached <= index) throw new Judged('not tried', `only ${reached} requests: ${end.stderr}`);
+        release(end.stderr);
         if (toldBy(end).recovered !== ended) demandFenced(end, begun);
         const made = toldBy(end).recovered === ended ? ended + STEPS : ended;
         await judge(at, { told: made, made }, await ground.reference());

@@ -17,7 +17,8 @@ import {
   type TrainerRun,
 } from '../trainer-run.ts';
 import { filesBelow, HARMS, harm } from './damage.ts';
-import { stopped } from './zombies.ts';
+import { killed } from './kills.ts';
+import { asleepWhileHeld, stopped } from './zombies.ts';
 
 /** The same faults over `repulsor train`: a model, an engine, the operators, commits beside the steps. */
 
@@ -57,14 +58,8 @@ const requestsOfTraining = (ground: Ground): Promise<number> =>
   ground.once('requests of a training', async () => {
     const kafka = await ground.kafka();
     const run = await newTrainerRun(ground, 'kafka');
-    let count = 0;
-    kafka.gate.keeper = async ({ client }) => {
-      if (client === 'dry') count++;
-      return 'pass';
-    };
-    demandDone(await startTraining(run, { url: kafka.url('dry') }).ended);
-    kafka.gate.keeper = null;
-    return count;
+    const training = async () => demandDone(await startTraining(run, { url: kafka.url('dry') }).ended);
+    return (await kafka.gate.requestsOf('dry', training)).length;
   });
 
 export const trainerKilledAtRequest: FaultKind = {
@@ -82,21 +77,12 @@ export const trainerKilledAtRequest: FaultKind = {
         const run = await newTrainerRun(ground, 'kafka');
         const client = `train-${draw.ordinal}`;
         const life = startTraining(run, { url: kafka.url(client) });
-        const kill = async (): Promise<false> => {
-          life.signal('SIGKILL');
-          await life.ended;
-          return false;
-        };
-        let reached = 0;
-        kafka.gate.keeper = async (held) => {
-          if (held.client !== client || reached++ !== at) return 'pass';
+        const release = kafka.gate.hold(client, at, (held) => {
           ({ name } = held);
-          if (answered) return { answered: kill };
-          await kill();
-          return 'drop';
-        };
+          return killed(life, answered);
+        });
         const end = await life.ended;
-        kafka.gate.keeper = null;
+        release(end.stderr);
         demandKilled(end, `request ${at}`);
         await judgeTrainer(ground, run);
         return 'recovered identical';
@@ -149,23 +135,14 @@ export const trainerStopped = (log: LogKind): FaultKind => ({
       const at = 1 + draw.below('request', Math.floor((await requestsOfTraining(ground)) * 0.6));
       const client = `sleeper-${draw.ordinal}`;
       const life = startTraining(run, { steps: TRAINED, url: kafka.url(client) });
-      let reached = 0;
-      let failure: unknown = null;
-      kafka.gate.keeper = async (held) => {
-        if (held.client !== client || reached++ !== at) return 'pass';
+      const asleep = asleepWhileHeld(life, other);
+      const release = kafka.gate.hold(client, at, (held) => {
         moment = `at ${held.name} (request ${at}), which reaches the broker when it wakes`;
-        life.signal('SIGSTOP');
-        await stopped(life.pid);
-        await other().catch((error: unknown) => {
-          failure = error;
-        });
-        setImmediate(() => life.signal('SIGCONT'));
-        return 'pass';
-      };
-      const { code } = await life.ended;
-      kafka.gate.keeper = null;
-      if (failure !== null) throw failure;
-      if (reached <= at) throw new Judged('not tried', `only ${reached} requests`);
+        return asleep.decide(held);
+      });
+      const { code, stderr } = await life.ended;
+      release(stderr);
+      await asleep.meanwhile();
       return code;
     }
   },

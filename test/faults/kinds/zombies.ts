@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draw } from '../draw.ts';
 import { type FaultKind, Judged, type LogKind } from '../fault.ts';
-import type { Ground } from '../ground.ts';
 import { type Life, type LifeEnd, startProtocol, toldBy } from '../life.ts';
 import { BEGUN, goOn, judge, type ProtocolRun, STEPS, trial } from '../protocol-run.ts';
-import { operationsIn, requestsOfALife } from './kills.ts';
+import type { Keeper } from '../request-gate.ts';
+import { effectsOf, operationsIn, requestsOfALife } from './kills.ts';
 
 /**
  * Trainers that were paused, or cut off, while another took their run over: at their next commit they find out, end with
@@ -15,11 +15,6 @@ import { operationsIn, requestsOfALife } from './kills.ts';
 /** Commits of the one that takes over. */
 const SECOND = 2;
 
-const newRun = async (ground: Ground, log: LogKind): Promise<ProtocolRun> => {
-  const folder = await ground.newFolder();
-  return log === 'file' ? ground.fileRun(folder) : ground.kafkaRun(folder);
-};
-
 /** Resolves once the process does nothing any more. Where there is no /proc, soon after. */
 export async function stopped(pid: number): Promise<void> {
   for (;;) {
@@ -28,6 +23,23 @@ export async function stopped(pid: number): Promise<void> {
     if (text.slice(text.lastIndexOf(')') + 2).startsWith('T')) return;
     await sleep(2);
   }
+}
+
+/** Whose request is held: asleep until `work` is done; then it wakes, and the request goes on to the broker. */
+export function asleepWhileHeld<T>(life: Life, work: () => Promise<T>): { decide: Keeper; meanwhile(): Promise<T> } {
+  let done: Promise<T> = Promise.reject(new Judged('not tried', 'it never slept'));
+  done.catch(() => undefined);
+  return {
+    async decide() {
+      life.signal('SIGSTOP');
+      await stopped(life.pid);
+      done = work();
+      await done.catch(() => undefined); // told to whoever asks what came of it
+      setImmediate(() => life.signal('SIGCONT'));
+      return 'pass';
+    },
+    meanwhile: () => done,
+  };
 }
 
 /** The effect at which the protocol's trainer stops itself has come. */
@@ -71,7 +83,7 @@ export const stoppedAtEffect = (log: LogKind): FaultKind => ({
     return trial(
       () => name,
       async () => {
-        const at = await newRun(ground, log);
+        const at = await ground.newRun(log);
         const life = startProtocol({ ...at, commits: 1, moment, signal: 'SIGSTOP' });
         await stopsAt(life, moment);
         const { begun, ended } = await takeOver(at);
@@ -84,12 +96,6 @@ export const stoppedAtEffect = (log: LogKind): FaultKind => ({
   },
 });
 
-const effectsOf = (ground: Ground, log: LogKind): Promise<readonly string[]> =>
-  ground.once(`effects ${log}`, async () => {
-    const end = await startProtocol({ ...(await newRun(ground, log)), commits: 1 }).ended;
-    return toldBy(end).moments;
-  });
-
 /** At any operation on a file, from the take-over to the removal of old blobs. */
 export const stoppedAtFileOperation: FaultKind = {
   name: 'SIGSTOP at a file operation, a take-over, SIGCONT',
@@ -101,7 +107,7 @@ export const stoppedAtFileOperation: FaultKind = {
     return trial(
       () => cut.name,
       async () => {
-        const at = await ground.fileRun(await ground.newFolder());
+        const at = await ground.newRun('file');
         const fileFault = { at: cut.index, act: cut.act, within: at.folder };
         const life = startProtocol({ ...at, commits: 1 }, { fileFault });
         await life.struck.catch((error: Error) => {
@@ -137,30 +143,17 @@ export const lateRequest: FaultKind = {
     return trial(
       () => `${requests[index]} (request ${index}) held back until the other one has committed`,
       async () => {
-        const at = await newRun(ground, 'kafka');
+        const at = await ground.newRun('kafka');
         const kafka = await ground.kafka();
         const client = `zombie-${draw.ordinal}`;
         const life = startProtocol({ ...at, url: kafka.url(client), commits: 1 });
-        let reached = 0;
-        let taken = { begun: 0, ended: 0 };
-        let failure: unknown = null;
-        kafka.gate.keeper = async (held) => {
-          if (held.client !== client || reached++ !== index) return 'pass';
-          life.signal('SIGSTOP');
-          await stopped(life.pid);
-          taken = await takeOver(at).catch((error: unknown) => {
-            failure = error;
-            return taken;
-          });
-          setImmediate(() => life.signal('SIGCONT'));
-          return 'pass';
-        };
+        const asleep = asleepWhileHeld(life, () => takeOver(at));
+        const release = kafka.gate.hold(client, index, asleep.decide);
         const end = await life.ended;
-        kafka.gate.keeper = null;
-        if (failure !== null) throw failure;
-        if (reached <= index) throw new Judged('not tried', `only ${reached} requests: ${end.stderr}`);
-        demandFenced(end, taken.begun);
-        await judge(at, { told: taken.ended, made: taken.ended }, await ground.reference());
+        release(end.stderr);
+        const { begun, ended } = await asleep.meanwhile();
+        demandFenced(end, begun);
+        await judge(at, { told: ended, made: ended }, await ground.reference());
         return 'recovered identical';
       },
     );
@@ -184,7 +177,7 @@ export const threeWayContest = (log: LogKind): FaultKind => ({
     return trial(
       () => `${names.join(', then ')}; woken ${order[0] === 0 ? 'in order' : 'the later first'}`,
       async () => {
-        const at = await newRun(ground, log);
+        const at = await ground.newRun(log);
         const lives: Life[] = [];
         for (const moment of pauses) {
           const life = startProtocol({ ...at, commits: 1, moment, signal: 'SIGSTOP' });
@@ -220,7 +213,7 @@ export const pausedBeyondTimeout: FaultKind = {
     return trial(
       () => `${moments[moment]}, ${other ? 'with' : 'without'} a take-over`,
       async () => {
-        const at = await newRun(ground, 'kafka');
+        const at = await ground.newRun('kafka');
         const life = startProtocol({ ...at, commits: 1, moment, signal: 'SIGSTOP' });
         await stopsAt(life, moment);
         await sleep(TRANSACTION_TIMEOUT_MS + 5_000);
