@@ -7,6 +7,9 @@ import { CompressionTypes, Kafka, logLevel, Partitioners } from 'kafkajs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../scripts/free-port.ts';
 import { RepulsorError } from '../../src/errors.ts';
+import { KafkaClient } from '../../src/log/kafka/kafka-client.ts';
+import { END, listOffset } from '../../src/log/kafka/wire.ts';
+import { type KafkaAddress, parseLogUrl } from '../../src/log/log-url.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import { brokerForTests } from './kafka-broker.ts';
 import { bytes, collect, newName, readAll, textOf, textsOf, values } from './logs-under-test.ts';
@@ -99,6 +102,19 @@ describe.skipIf(broker === null)('a Kafka log', () => {
       const refused = { code: 'LOG_UNREACHABLE', message: expect.stringMatching(/certificate/) };
       await expect(openLog(plain, { environment: as('anna-secret') })).rejects.toMatchObject(refused);
     });
+  });
+
+  test('closed, it connects no more: a request on its way would keep the process alive', async () => {
+    const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+    const log = await open();
+    const topic = newName('asked');
+    await log.createTopic(topic);
+    const before = sockets();
+    const client = await KafkaClient.open(parseLogUrl(broker!.url) as KafkaAddress);
+    const leader = await client.leader(topic, 0);
+    await client.close();
+    await expect(listOffset(leader, topic, 0, END)).rejects.toThrow('the log is closed');
+    await expect.poll(sockets, { timeout: 10_000 }).toBeLessThanOrEqual(before);
   });
 
   test('makes topics that keep records for ever, or for as long as is set, with the writers’ timestamps', async () => {

@@ -10,9 +10,11 @@ const KEEP_ALIVE_MS = 60_000;
  */
 export class KafkaSockets {
   readonly #open = new Set<Socket>();
+  #over = false;
 
   /** Connects as kafkajs's own factory does. */
   readonly factory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
+    if (this.#over) throw new Error('the log is closed');
     const socket = ssl
       ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)
       : connectPlain({ host, port }, onConnect);
@@ -22,7 +24,12 @@ export class KafkaSockets {
     return socket;
   };
 
+  /**
+   * With an error, which makes kafkajs give up the answers that it waits for. None is opened afterwards: a request that
+   * was under way would else connect again behind the close.
+   */
   destroy(): void {
-    for (const socket of this.#open) socket.destroy();
+    this.#over = true;
+    for (const socket of this.#open) socket.destroy(new Error('the log is closed'));
   }
 }
