@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
+import type { ChildServer } from '../scripts/child-server.ts';
 import { wholeNumber } from '../src/cli/options.ts';
 import { digits } from '../src/ingest/digits.ts';
 import { ingest } from '../src/ingest/ingest.ts';
@@ -40,7 +41,7 @@ export const benchmark: Benchmark = {
         '--log <url>',
         'kafka://host:port,..., or "kafka" for a broker of its own; default: a file log beside the blobs',
       )
-      .option('--store <url>', 's3://bucket/prefix; default: a folder')
+      .option('--store <url>', 's3://bucket/prefix, or "s3" for a server of its own; default: a folder')
       .option('--dir <folder>', 'where blobs and the file log are written, and removed again', tmpdir())
       .addHelpText('after', '\nExample:\n  npm run bench -- commit --size 10MB --commits 2 --json'),
   run: (options, note) => measure(options as unknown as CommitOptions, note),
@@ -54,14 +55,27 @@ function sizes(text: string): number[] {
   });
 }
 
+/** Starts what `--log kafka` and `--store s3` ask for, and ends it afterwards. */
 async function measure(options: CommitOptions, note: (line: string) => void): Promise<BenchmarkResult> {
-  if (options.log !== 'kafka') return measureOn(options, note);
-  const { startBroker } = await import('../scripts/kafka/broker.ts');
-  const broker = await startBroker({ say: note });
+  const servers: ChildServer[] = [];
   try {
-    return await measureOn({ ...options, log: broker.url }, note);
+    let { log, store } = options;
+    if (log === 'kafka') {
+      const { startBroker } = await import('../scripts/kafka/broker.ts');
+      const broker = await startBroker({ say: note });
+      servers.push(broker);
+      log = broker.url;
+    }
+    if (store === 's3') {
+      const { startS3Server } = await import('../scripts/versitygw.ts');
+      const server = await startS3Server({ say: note });
+      servers.push(server);
+      Object.assign(process.env, server.environment);
+      store = `s3://${server.bucket}`;
+    }
+    return await measureOn({ ...options, ...(log && { log }), ...(store && { store }) }, note);
   } finally {
-    await broker.stop();
+    for (const server of servers) await server.stop();
   }
 }
 

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { RepulsorError } from '../src/errors.ts';
+import { type ChildServer, childServer } from './child-server.ts';
 import { freePort } from './free-port.ts';
 import { goTool, VERSITYGW } from './go-tool.ts';
 import { untilAnswers } from './until-answers.ts';
@@ -19,7 +20,7 @@ export interface S3ServerOptions {
   readonly say?: (line: string) => void;
 }
 
-export interface S3Server {
+export interface S3Server extends ChildServer {
   readonly endpoint: string;
   readonly port: number;
   readonly bucket: string;
@@ -28,11 +29,6 @@ export interface S3Server {
   readonly environment: Readonly<Record<string, string>>;
   /** The requests answered so far, as the server's access log has them: "PutObject 200", ... */
   requests(): Promise<string[]>;
-  /** Resolves when the process is gone, however that came. */
-  readonly ended: Promise<void>;
-  stop(): Promise<void>;
-  /** SIGKILL. */
-  kill(): Promise<void>;
 }
 
 /**
@@ -41,7 +37,8 @@ export interface S3Server {
  */
 export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Server> {
   const program = await goTool(VERSITYGW, options.say);
-  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'repulsor-s3-')));
+  // The gateway refuses relative paths.
+  const dir = resolve(options.dir ?? (await mkdtemp(join(tmpdir(), 'repulsor-s3-'))));
   const bucket = options.bucket ?? 'repulsor';
   const data = join(dir, 'buckets');
   // A folder beside the buckets holds what the gateway would else keep in extended attributes, which not every disk has.
@@ -70,22 +67,9 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-2_000);
   });
-  const ended = new Promise<void>((resolve) => {
-    child.once('error', () => resolve());
-    child.once('exit', () => resolve());
-  });
-  const killChild = (): void => {
-    child.kill('SIGKILL');
-  };
-  process.once('exit', killChild);
-  const finish = async (): Promise<void> => {
-    await ended;
-    process.removeListener('exit', killChild);
-    if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
-  };
-  if (!(await untilAnswers(() => answers(endpoint), ended))) {
-    killChild();
-    await finish();
+  const server = childServer(child, options.dir === undefined ? dir : undefined);
+  if (!(await untilAnswers(() => answers(endpoint), server.ended))) {
+    await server.kill();
     throw new RepulsorError('STORE_FAILED', `the S3 server does not answer at ${endpoint}: ${stderr.trim()}`, {
       hint: 'See whether the port is free, and whether the program in the cache runs by hand.',
     });
@@ -96,21 +80,13 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
     bucket,
     dir,
     environment,
-    ended,
+    ...server,
     async requests() {
       const lines = (await readFile(accessLog, 'utf8').catch(() => '')).split('\n');
       return lines.flatMap((line) => {
         const match = /\bs3_(\w+) \S+ \S+ (\d+) /.exec(line);
         return match === null ? [] : [`${match[1]} ${match[2]}`];
       });
-    },
-    async stop() {
-      child.kill('SIGTERM');
-      await finish();
-    },
-    async kill() {
-      killChild();
-      await finish();
     },
   };
 }

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RepulsorError } from '../../src/errors.ts';
 import { KafkaClient } from '../../src/log/kafka/kafka-client.ts';
 import { type KafkaAddress, parseLogUrl } from '../../src/log/log-url.ts';
+import { type ChildServer, childServer } from '../child-server.ts';
 import { freePort } from '../free-port.ts';
 import { untilAnswers } from '../until-answers.ts';
 import { demandJava, kafkaJars } from './jars.ts';
@@ -28,21 +29,14 @@ export interface BrokerOptions {
   readonly say?: (line: string) => void;
 }
 
-export interface Broker {
+export interface Broker extends ChildServer {
   /** `kafka://127.0.0.1:PORT` with the advertised port. */
   readonly url: string;
   readonly port: number;
   readonly dir: string;
   readonly pid: number;
-  /** Resolves when the process is gone, however that came. */
-  readonly ended: Promise<void>;
-  /** Lets it close its files. */
-  stop(): Promise<void>;
-  /** SIGKILL: what a power cut does to it. */
-  kill(): Promise<void>;
 }
 
-const STOP_MS = 15_000;
 // A broker for one machine: small heap, no optimising compiler (it starts in half the time), little log.
 const JVM = ['-Xms128m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'];
 
@@ -90,23 +84,10 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     if (status !== 0) throw await failed(dir, `its data folder could not be formatted (status ${status})`);
   }
   const child = java('kafka.Kafka', properties);
-  const ended = exitOf(child).then(() => undefined);
-  const killChild = (): void => {
+  const server = childServer(child, options.dir === undefined ? dir : undefined);
+  if (!(await untilAnswers(() => answers(port), server.ended))) {
     child.kill('SIGKILL');
-  };
-  process.once('exit', killChild);
-  const finish = async (): Promise<void> => {
-    await ended;
-    process.removeListener('exit', killChild);
-    if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
-  };
-  const kill = (): Promise<void> => {
-    killChild();
-    return finish();
-  };
-  if (!(await untilAnswers(() => answers(port), ended))) {
-    killChild();
-    await ended;
+    await server.ended;
     throw await failed(dir, `it does not answer on port ${port}`);
   }
   return {
@@ -114,14 +95,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     port,
     dir,
     pid: child.pid!,
-    ended,
-    kill,
-    async stop() {
-      child.kill('SIGTERM');
-      const late = setTimeout(killChild, STOP_MS);
-      await finish();
-      clearTimeout(late);
-    },
+    ...server,
   };
 }
 
