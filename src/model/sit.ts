@@ -83,46 +83,53 @@ function tokens(input: SiTInput, parameters: Record<string, Tensor>, settings: S
 }
 
 /**
- * Activations (B, N, D) after the first `blocks` blocks: all that the momentum keys need of the slow network.
+ * Activations (B, N, D) after each block of `taps` (counted from 1): all that the momentum keys need of the slow network.
+ * No block after the last of them runs.
  */
 export function sitFeatures(
   parameters: Record<string, Tensor>,
   settings: SiTSettings,
   input: SiTInput,
+  taps: readonly number[],
+): Tensor[] {
+  const after = activations(parameters, settings, input, condition(input, parameters, settings), Math.max(...taps));
+  return taps.map((tap) => after[tap]);
+}
+
+/** What the first `blocks` blocks are given and give: the tokens, then what each makes of them. */
+function activations(
+  parameters: Record<string, Tensor>,
+  settings: SiTSettings,
+  input: SiTInput,
+  c: Tensor,
   blocks: number,
-): Tensor {
-  const c = condition(input, parameters, settings);
-  let x = tokens(input, parameters, settings);
-  for (let i = 0; i < blocks; i++) x = block(x, c, parameters, `blocks.${i}`, settings.heads);
-  return x;
+): Tensor[] {
+  const after = [tokens(input, parameters, settings)];
+  for (let i = 0; i < blocks; i++) after.push(block(after[i], c, parameters, `blocks.${i}`, settings.heads));
+  return after;
 }
 
 /**
- * What it predicts (B, H, W, C) and the activations (B, N, D) after block `tap` (counted from 1).
+ * What it predicts (B, H, W, C) and the activations (B, N, D) after each block of `taps` (counted from 1).
  * At initialisation the output is exactly zero: the final layer starts at zero.
  */
 export function sit(
   parameters: Record<string, Tensor>,
   settings: SiTSettings,
   input: SiTInput,
-  tap: number,
-): { output: Tensor; features: Tensor } {
-  const { patch, depth, heads } = settings;
+  taps: readonly number[],
+): { output: Tensor; features: Tensor[] } {
+  const { patch, depth } = settings;
   const [height, width, channels] = settings.input;
   const c = condition(input, parameters, settings);
-  let x = tokens(input, parameters, settings);
-  let features = x;
-  for (let i = 0; i < depth; i++) {
-    x = block(x, c, parameters, `blocks.${i}`, heads);
-    if (i + 1 === tap) features = x;
-  }
+  const after = activations(parameters, settings, input, c, depth);
   const [shift, scale] = adaLN(c, parameters, 'final_layer.adaLN_modulation.1', 2);
   const out = linear(
-    modulate(layerNorm(x), shift, scale),
+    modulate(layerNorm(after[depth]), shift, scale),
     parameters['final_layer.linear.weight'],
     parameters['final_layer.linear.bias'],
   );
   const image = unpatchify(out, patch, height / patch, width / patch, outputChannels(settings));
   const output = settings.learnSigma ? tf.slice(image, [0, 0, 0, 0], [-1, -1, -1, channels]) : image;
-  return { output, features };
+  return { output, features: taps.map((tap) => after[tap]) };
 }

@@ -125,9 +125,9 @@ function guidedOutput(model: SiTSettings, layout: ParameterLayout, guidance: Gui
     const parameters = unpack(state['parameters'] as Tensor1D, layout);
     const { x } = inputs;
     const [t, labels] = [inputs['t'] as Tensor1D, inputs['labels'] as Tensor1D];
-    if (guidance.guidance === 1) return { outputs: { output: sit(parameters, model, { x, t, labels }, 0).output } };
+    if (guidance.guidance === 1) return { outputs: { output: sit(parameters, model, { x, t, labels }, []).output } };
     const both = tf.concat([labels, tf.fill([x.shape[0]], nullClass(model), 'int32') as Tensor1D]);
-    const { output } = sit(parameters, model, { x: tf.concat([x, x]), t: tf.concat([t, t]), labels: both }, 0);
+    const { output } = sit(parameters, model, { x: tf.concat([x, x]), t: tf.concat([t, t]), labels: both }, []);
     const [labelled, unlabelled] = tf.split(output, 2);
     const scale = inputs['guidance'] as Tensor1D;
     return { outputs: { output: guided(labelled, unlabelled, scale, guidance.guidedChannels) } };

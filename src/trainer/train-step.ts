@@ -66,10 +66,10 @@ export function trainStep(pipeline: Pipeline): ProgramFunction {
 
     const loss = (flat: Tensor1D) => {
       const parameters = unpack(flat, layout);
-      const { output, features } = sit(parameters, model, input, settings?.block ?? 0);
+      const { output, features } = sit(parameters, model, input, settings === null ? [] : [settings.block]);
       const flow = flowMatching(transport, output, { noise, velocity, t });
       if (settings === null) return { value: flow, byProducts: { flow } as Tensors };
-      const z = project(features, parameters, settings.projection);
+      const z = project(features[0], parameters, settings.projection);
       const negatives =
         queue === null || mask === null ? null : { rows: queue.rows, mask, weight: inputs['queueWeight'] as Scalar };
       const repulsion = repulsionLoss(z, negatives, settings.form);
@@ -120,7 +120,7 @@ export function trainStep(pipeline: Pipeline): ProgramFunction {
 
     function slowKeys(slow: Tensor1D, of: SiTInput): Tensor2D {
       const parameters = unpack(slow, layout);
-      return project(sitFeatures(parameters, model, of, settings!.block), parameters, settings!.projection);
+      return project(sitFeatures(parameters, model, of, [settings!.block])[0], parameters, settings!.projection);
     }
   };
 }

@@ -48,13 +48,13 @@ const asTensors = (settings: SiTSettings, { x, t, labels }: ReturnType<typeof ra
 function forward(settings: SiTSettings, flat: Float32Array, input: ReturnType<typeof randomInput>, tap: number) {
   return tf.tidy(() => {
     const parameters = unpack(tf.tensor1d(flat), parameterLayout(sitSpecs(settings)));
-    const { output: velocity, features } = sit(parameters, settings, asTensors(settings, input), tap);
-    const alone = sitFeatures(parameters, settings, asTensors(settings, input), tap);
+    const { output: velocity, features } = sit(parameters, settings, asTensors(settings, input), [tap]);
+    const alone = sitFeatures(parameters, settings, asTensors(settings, input), [tap]);
     return {
       shape: velocity.shape,
       velocity: velocity.dataSync() as Float32Array,
-      features: features.dataSync(),
-      alone: alone.dataSync(),
+      features: features[0]!.dataSync(),
+      alone: alone[0]!.dataSync(),
     };
   });
 }
@@ -187,10 +187,10 @@ describe('the gradient', () => {
     const gradient = tf.tidy(() =>
       tf
         .grad((parameters) => {
-          const out = sit(unpack(parameters as tf.Tensor1D, layout), settings, asTensors(settings, input), tap);
+          const out = sit(unpack(parameters as tf.Tensor1D, layout), settings, asTensors(settings, input), [tap]);
           return tf.add(
             tf.sum(tf.mul(out.output, tf.tensor(onVelocity, out.output.shape))),
-            tf.sum(tf.mul(out.features, tf.tensor(onFeatures, out.features.shape))),
+            tf.sum(tf.mul(out.features[0]!, tf.tensor(onFeatures, out.features[0]!.shape))),
           );
         })(tf.tensor1d(flat))
         .dataSync(),

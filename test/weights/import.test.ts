@@ -74,7 +74,7 @@ describe.each(['native', 'cpu'] as const)('on the %s engine', (name) => {
             unpack(state['parameters'] as Tensor1D, layout),
             MODEL,
             { x: x!, t: t as Tensor1D, labels: labels as Tensor1D },
-            0,
+            [],
           ).output,
         },
       }),
