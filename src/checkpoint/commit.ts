@@ -122,6 +122,8 @@ export async function openCommitter(settings: CommitterSettings): Promise<Commit
   let sweeping: Promise<void> = Promise.resolve();
   let busy = false;
   let over: RepulsorError | null = null;
+  /** No later commit is noted than this one, as long as nobody else trains the run in the same folder. */
+  let noted = Math.max(newest?.commit.generation ?? 0, await notedIn(settings));
 
   function sweep(head: CommitEntry): void {
     sweeping = sweeping.then(async () => {
@@ -160,6 +162,10 @@ export async function openCommitter(settings: CommitterSettings): Promise<Commit
         await sweeping;
         const started = performance.now();
         checkContinues(parent, request);
+        if ((await notedIn(settings)) > noted) {
+          over = overtaken(run, settings.witness!.where);
+          throw over;
+        }
         const { blobs, bytesWritten } = await putState(store, request.state, epoch).catch((error: unknown) => {
           sweeper?.lost();
           throw error;
@@ -173,6 +179,7 @@ export async function openCommitter(settings: CommitterSettings): Promise<Commit
         newest = outcome.made;
         parent = newest;
         await noteCommit(settings, newest);
+        noted = newest.commit.generation;
         sweep(newest);
         const stallSeconds = request.stallSeconds ?? 0;
         return {
@@ -222,6 +229,23 @@ function checkContinues(parent: CommitEntry | null, request: CommitRequest): voi
 function doesNotContinue(what: string): RepulsorError {
   return new RepulsorError('STATE_MISMATCH', `this state does not continue the last commit: ${what}`, {
     hint: 'Nothing was committed. A trainer goes on from what recovery gave it; please report this with its output.',
+  });
+}
+
+/** 0 where nothing can be read: the next note mends that, and what a recovery must know it has asked for itself. */
+async function notedIn({ witness }: CommitterSettings): Promise<number> {
+  try {
+    return (await witness?.generation()) ?? 0;
+  } catch (error) {
+    if (!(error instanceof RepulsorError)) throw error;
+    return 0;
+  }
+}
+
+/** A writer of the same log is fenced by it all the same. This is for a copy of the log, whose trainer shares only the folder. */
+function overtaken(run: string, where: string): RepulsorError {
+  return new RepulsorError('FENCED', `another trainer has committed to the run ${run} meanwhile (${where})`, {
+    hint: 'Nothing was committed here. It took the run over, or trains it on a copy of the log: give a copy a folder of its own.',
   });
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -54,6 +54,35 @@ test('a log that has lost the newest commit is refused; asked to, the run goes o
   await expect(live('log', 0)).rejects.toMatchObject({ code: 'STATE_MISSING', exitStatus: 4 });
   expect(await live('log', 2, { fallback: true })).toBe(1);
   expect(await live('log', 0)).toBe(3);
+});
+
+test('a run trained in one folder on two logs at once is fenced on one of them before it commits again', async () => {
+  await live('log', 2);
+  await cp(join(folder, 'log'), join(folder, 'copy'), { recursive: true });
+  const open = async (log: string) => {
+    const opened = await openLog(`file:${join(folder, log)}`);
+    const store = await openFolderStore(join(folder, 'blobs'));
+    const committer = await openCommitter(settings(opened, store, { witness: folderWitness(folder) }));
+    return { opened, committer, progress: progressFrom(SCENARIO, await recover({ committer })) };
+  };
+  const original = await open('log');
+  const copy = await open('copy');
+  await trainAndCommit(SCENARIO, copy.committer, copy.progress, 1);
+  const before = await readdir(join(folder, 'blobs'));
+  for (let again = 0; again < 2; again++) {
+    await expect(trainAndCommit(SCENARIO, original.committer, original.progress, 1)).rejects.toMatchObject({
+      code: 'FENCED',
+      exitStatus: 3,
+      message: expect.stringContaining('committed.json'),
+    });
+  }
+  expect(await readdir(join(folder, 'blobs'))).toEqual(before);
+  await trainAndCommit(SCENARIO, copy.committer, copy.progress, 1);
+  for (const { opened, committer } of [original, copy]) {
+    await committer.close();
+    await opened.close();
+  }
+  expect(await live('copy', 1)).toBe(4);
 });
 
 test('a commit that was made and not noted holds', async () => {
