@@ -15,6 +15,7 @@ const ORDER = [
   'files',
   'log',
   'random',
+  'onnx',
   'operators',
   'ingest',
   'engine',
@@ -101,6 +102,12 @@ test('only the S3 client knows the AWS SDK', () => {
   const aws = imports.filter(({ to }) => to.startsWith('@aws-sdk/'));
   expect(aws.length).toBeGreaterThan(0);
   expect(aws.filter(({ from }) => from !== 'checkpoint/s3/s3-client.ts').map(shown)).toEqual([]);
+});
+
+test('only one file knows the ONNX runtime', () => {
+  const onnx = imports.filter(({ to }) => to.startsWith('onnxruntime'));
+  expect(onnx.length).toBeGreaterThan(0);
+  expect(onnx.filter(({ from }) => from !== 'onnx/onnx-model.ts').map(shown)).toEqual([]);
 });
 
 /** Pictures and the like hold no text to look at; this file holds what it looks for. */

@@ -1,4 +1,4 @@
-import { encodeMessage } from './protobuf.ts';
+import { encodeMessage } from '../../codec/protobuf.ts';
 
 /** RewriterConfig.MemOptType NO_MEM_OPT. */
 const NO_MEMORY_OPTIMIZATION = 1;

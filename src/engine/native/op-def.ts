@@ -1,4 +1,4 @@
-import { decodeMessage } from './protobuf.ts';
+import { decodeMessage } from '../../codec/protobuf.ts';
 
 /** What the graph builder must know of an op: its inputs in order, which of them are lists, and its attributes. */
 export interface OpDef {

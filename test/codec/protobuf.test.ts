@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { decodeMessage, encodeMessage } from '../../src/codec/protobuf.ts';
 import { decodeOpDef } from '../../src/engine/native/op-def.ts';
-import { decodeMessage, encodeMessage } from '../../src/engine/native/protobuf.ts';
 
 describe('protocol buffers', () => {
   it('has the bytes of the documentation: field 1 = 150, field 2 = "testing", field 3 = { 1: 150 }', () => {

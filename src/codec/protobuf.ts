@@ -1,5 +1,5 @@
 /**
- * Protocol Buffers' wire format, as far as TensorFlow's C API needs it.
+ * Protocol Buffers' wire format, as far as TensorFlow's C API and ONNX files need it.
  *
  *     message = { tag value }            tag = varint(field number << 3 | wire type)
  *     wire type 0: varint                little groups of 7 bits, the top bit says that more follow
@@ -22,12 +22,18 @@ export type FieldValue = number | boolean | Uint8Array;
 
 /** Encodes fields, given as [number, value]: numbers and booleans as varints, bytes as embedded messages. */
 export function encodeMessage(fields: readonly (readonly [number, FieldValue])[]): Uint8Array {
-  const bytes: number[] = [];
-  for (const [number, value] of fields) {
-    if (value instanceof Uint8Array) bytes.push(...varint((number << 3) | 2), ...varint(value.length), ...value);
-    else bytes.push(...varint(number << 3), ...varint(Number(value)));
+  const parts = fields.flatMap(([number, value]) =>
+    value instanceof Uint8Array
+      ? [Uint8Array.from([...varint((number << 3) | 2), ...varint(value.length)]), value]
+      : [Uint8Array.from([...varint(number << 3), ...varint(Number(value))])],
+  );
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
-  return Uint8Array.from(bytes);
+  return bytes;
 }
 
 /** Decodes a message's fields in order: varints as numbers, everything else as bytes. */
