@@ -1,5 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../errors.ts';
+import { failureSite } from './call-site.ts';
 import type { DType, HostTensors, ProgramDefinition, ProgramFunction, TensorSpec } from './engine.ts';
 
 /** What every engine checks the same way, so that a mistake reads the same wherever it is made. */
@@ -100,6 +101,7 @@ export function hostDType(definition: ProgramSignature, what: string, tensor: Te
 /** @throws RepulsorError ENGINE_FAILED naming the tensor that the function returned and should not have. */
 export function checkResult(definition: ProgramSignature, result: ReturnType<ProgramFunction>): void {
   if (result instanceof Promise) {
+    result.catch(() => {}); // Of no interest any more; unheard, it would end the process.
     refuse(
       definition.name,
       'its function is asynchronous',
@@ -121,12 +123,19 @@ export function checkResult(definition: ProgramSignature, result: ReturnType<Pro
   for (const [name, tensor] of Object.entries(result.outputs)) hostDType(definition, `output "${name}"`, tensor);
 }
 
-/** What a run or a compilation threw, as an error that says where. */
-export function engineFailure(definition: ProgramSignature, doing: string, cause: unknown): RepulsorError {
-  if (cause instanceof RepulsorError) return cause;
+const LIBRARY_HINT = 'the message above is from the library underneath: it names the operation at fault';
+
+/** What a run or a compilation threw, as an error that names the code at fault: `site`, or where it was thrown. */
+export function engineFailure(
+  definition: ProgramSignature,
+  doing: string,
+  cause: unknown,
+  site = failureSite(cause),
+): RepulsorError {
+  if (cause instanceof RepulsorError && cause.message.startsWith(`program "${definition.name}"`)) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new RepulsorError('ENGINE_FAILED', `program "${definition.name}", ${doing}: ${message}`, {
-    hint: 'the message above is from the library underneath: it names the operation at fault',
-    cause,
-  });
+  const where = site === null ? doing : `${doing} (${site})`;
+  const [code, hint] =
+    cause instanceof RepulsorError ? [cause.code, cause.hint] : ['ENGINE_FAILED' as const, LIBRARY_HINT];
+  return new RepulsorError(code, `program "${definition.name}", ${where}: ${message}`, { hint, cause });
 }

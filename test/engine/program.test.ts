@@ -283,6 +283,18 @@ describe.each(['native', 'wasm', 'cpu'] as const)('a program on the %s engine', 
       await expect(run(fn)).rejects.toMatchObject(refusal(...parts));
     });
 
+    it.each([
+      ['tf.randomNormal', () => tf.randomNormal([2])],
+      ['tf.randomUniform', () => tf.randomUniform([2])],
+      ['tf.dropout', () => tf.dropout(tf.ones([2]), 0.5)],
+      ['Math.random', () => tf.scalar(Math.random())],
+    ])('randomness that is not its own, of %s', async (_, draw) => {
+      await expect(run(() => ({ outputs: { o: draw() } }))).rejects.toMatchObject(
+        refusal('test.*test/engine/program.test.ts', 'Math.random'),
+      );
+      expect(Math.random()).toBeLessThan(1); // Outside of it all is as before.
+    });
+
     it('an asynchronous function', async () => {
       const fn = (async () => ({ outputs: {} })) as unknown as ProgramDefinition['fn'];
       await expect(run(fn)).rejects.toMatchObject(refusal('asynchronous'));

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../../errors.ts';
 import { normals, uniforms } from '../../random/philox.ts';
+import { callProgram } from '../call-program.ts';
 import type { HostTensor, HostTensors, Program, ProgramDefinition, Random, StateSnapshot, Tensors } from '../engine.ts';
 import { onBackend } from '../on-backend.ts';
 import * as contract from '../program-contract.ts';
@@ -77,7 +78,12 @@ export class EagerProgram implements Program {
           const fed: Tensors = {};
           for (const [name, spec] of Object.entries(definition.inputs))
             fed[name] = upload({ ...spec, data: inputs[name]! });
-          const result = definition.fn(Object.fromEntries(this.#state), fed, hostRandom(definition.seed, step));
+          const result = callProgram(
+            definition.fn,
+            Object.fromEntries(this.#state),
+            fed,
+            hostRandom(definition.seed, step),
+          );
           contract.checkResult(definition, result);
           // Cloned, because a function may return one tensor twice, or an input, or a state tensor as it is.
           const copy = (tensors: Tensors = {}) =>

@@ -69,7 +69,7 @@ export function loadCApi(framework: string, cc: string) {
       dims: BigInt64Array,
       rank: number,
       bytes: number,
-    ) => Pointer,
+    ) => Pointer | null,
     deleteTensor: bind('void TF_DeleteTensor(void *)') as (tensor: Pointer) => void,
     tensorData: bind('void *TF_TensorData(void *)') as (tensor: Pointer) => Pointer | null,
     tensorByteSize: bind('size_t TF_TensorByteSize(void *)') as (tensor: Pointer) => number,

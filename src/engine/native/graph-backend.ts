@@ -7,6 +7,7 @@ import type { Output } from './c-api.ts';
 import type { Graph } from './graph.ts';
 import { replaceKernels } from './kernels.ts';
 import { LazyBinding, type TensorMetadata } from './lazy-binding.ts';
+import type { OpSites } from './op-sites.ts';
 
 /** tfjs-node's kernels look their backend up by this name: no other will do. */
 const BACKEND = 'tensorflow';
@@ -35,9 +36,12 @@ export class GraphBackend {
     return GraphBackend.#instance;
   }
 
-  /** Calls `work` as the traced function of one program: its ops go into `graph`, its tensors are disposed after it. */
-  trace(graph: Graph, work: () => void): void {
-    this.#binding.trace(graph, () => onBackend(BACKEND, () => tf.tidy(work)));
+  /**
+   * Calls `work` as the traced function of one program: its ops go into `graph`, its tensors are disposed after it.
+   * @throws what `work` throws, and RepulsorError when it read a value that does not exist yet, whatever it made of that
+   */
+  trace(graph: Graph, sites: OpSites, work: () => void): void {
+    this.#binding.trace(graph, sites, () => onBackend(BACKEND, () => sites.during(() => tf.tidy(work))));
   }
 
   /** A tensor for an output of the graph that is being traced. */
@@ -59,6 +63,7 @@ export class GraphBackend {
     };
     const binding = new LazyBinding();
     const backend = new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node');
+    refuseToRead(binding, backend);
     // Priority 0: tfjs never takes it by itself.
     tf.registerBackend(BACKEND, () => backend, 0);
     require('@tensorflow/tfjs-node/dist/register_all_kernels');
@@ -66,6 +71,22 @@ export class GraphBackend {
     silenceCpuBackend(); // tfjs-node brings it along, and tensors made outside of a program land on it.
     return new GraphBackend(binding, backend);
   }
+}
+
+/**
+ * A read that can be awaited (`data()`, `array()`) would reject, and a rejection that the traced function does not hear
+ * ends the process. It stays open instead, and the trace fails when the function returns.
+ */
+function refuseToRead(binding: LazyBinding, backend: NodeKernelBackend): void {
+  const read = backend.read.bind(backend);
+  backend.read = async (dataId) => {
+    if (!binding.isTracing) return read(dataId);
+    try {
+      return backend.readSync(dataId);
+    } catch {
+      return new Promise(() => {});
+    }
+  };
 }
 
 /** tfjs-node's kernels call two functions that Node 22 calls deprecated, on standard error, and later ones removed. */

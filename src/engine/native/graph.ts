@@ -16,6 +16,8 @@ export type AttributeValue =
 export interface Operation {
   readonly pointer: Pointer;
   readonly type: string;
+  /** In the graph. TensorFlow's messages have it. */
+  readonly name: string;
 }
 
 export interface OutputShape {
@@ -46,9 +48,8 @@ export class Graph implements Disposable {
   }
 
   /**
-   * Adds one operation. Attributes that the op does not have, and the counts of its input lists, are left out: the
-   * one are remains of other versions, the others TensorFlow takes from the inputs.
-   * @throws Error naming the op when TensorFlow does not know it or refuses its inputs.
+   * Adds one operation. The counts of its input lists are left out: TensorFlow takes them from the inputs.
+   * @throws Error naming the op when TensorFlow does not know it, an attribute of it, or refuses its inputs.
    */
   add(
     type: string,
@@ -56,9 +57,15 @@ export class Graph implements Disposable {
     attributes: Readonly<Record<string, AttributeValue>> = {},
     after: readonly Operation[] = [],
   ): Operation {
-    const definition = this.#opDef(type);
+    const definition = this.opDef(type);
+    const counts = new Set(definition.inputs.map((argument) => argument.countedBy));
+    for (const name of Object.keys(attributes)) {
+      if (definition.attributes.has(name) || counts.has(name)) continue;
+      throw new Error(`operation ${type} has no attribute ${name}`);
+    }
     // Names start with a letter, digit or dot; that of an internal op starts with an underscore.
-    const description = this.api.newOperation(this.pointer, type, `${type.replace(/^_+/, '')}_${this.size}`);
+    const name = `${type.replace(/^_+/, '')}_${this.size}`;
+    const description = this.api.newOperation(this.pointer, type, name);
     let next = 0;
     for (const [i, argument] of definition.inputs.entries()) {
       if (!argument.list) {
@@ -72,15 +79,15 @@ export class Graph implements Disposable {
       this.api.addInputList(description, inputs.slice(next, next + count), count);
       next += count;
     }
-    const counts = new Set(definition.inputs.map((argument) => argument.countedBy));
-    for (const [name, value] of Object.entries(attributes)) {
-      if (definition.attributes.has(name) && !counts.has(name)) this.#setAttribute(description, name, value);
+    for (const [attribute, value] of Object.entries(attributes)) {
+      if (definition.attributes.has(attribute) && !counts.has(attribute))
+        this.#setAttribute(description, attribute, value);
     }
     for (const operation of after) this.api.addControlInput(description, operation.pointer);
     const pointer = this.api.finishOperation(description, this.#status.pointer);
     this.#status.check(`operation ${type}`);
     this.size++;
-    return { pointer: pointer as Pointer, type };
+    return { pointer: pointer as Pointer, type, name };
   }
 
   /** A constant. Small ones are shared. `type` is a TF_DataType of the data's element size. */
@@ -126,19 +133,21 @@ export class Graph implements Disposable {
   #newConstant(type: number, shape: readonly number[], data: HostArray): Output {
     const tensor = newTensor(this.api, type, shape, data);
     try {
-      const description = this.api.newOperation(this.pointer, 'Const', `Const_${this.size}`);
+      const name = `Const_${this.size}`;
+      const description = this.api.newOperation(this.pointer, 'Const', name);
       this.api.setAttrTensor(description, 'value', tensor, this.#status.pointer);
       this.api.setAttrType(description, 'dtype', type);
       const pointer = this.api.finishOperation(description, this.#status.pointer);
       this.#status.check('operation Const');
       this.size++;
-      return output({ pointer: pointer as Pointer, type: 'Const' });
+      return output({ pointer: pointer as Pointer, type: 'Const', name });
     } finally {
       this.api.deleteTensor(tensor);
     }
   }
 
-  #opDef(type: string): OpDef {
+  /** @throws Error when TensorFlow does not know the op. */
+  opDef(type: string): OpDef {
     let definition = this.#opDefs.get(type);
     if (definition === undefined) {
       const buffer = this.api.newBuffer();

@@ -1,6 +1,7 @@
 import { RepulsorError } from '../../errors.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
 import { type AttributeValue, type Graph, output } from './graph.ts';
+import type { OpSites } from './op-sites.ts';
 import { dtypeName, type HostArray } from './tensor-memory.ts';
 
 /** What tfjs-node's kernels are told of a tensor. `dtype` is a TF_DataType. */
@@ -19,7 +20,7 @@ interface KernelAttribute {
 /** A tensor that kernels know by id: values from the host, or the result of an operation in one graph. */
 type Entry =
   | { readonly shape: readonly number[]; readonly type: number; readonly values: HostArray }
-  | { readonly graph: Graph; readonly at: Output; readonly operation: string };
+  | { readonly graph: Graph; readonly at: Output; readonly made: string };
 
 /** TF_AttrType (c_api.h). */
 const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5, resource: -1 } as const;
@@ -50,22 +51,38 @@ export class LazyBinding {
   /** Never reused, so that an id of another graph is recognised. */
   #nextId = 0;
   #graph: Graph | undefined;
+  #sites: OpSites | undefined;
+  #refused: RepulsorError | undefined;
 
-  /** Calls synchronous `work`, during which operations go into `graph`. */
-  trace<T>(graph: Graph, work: () => T): T {
+  /**
+   * Calls synchronous `work`, during which operations go into `graph`; `sites` is told which code made each.
+   * @throws the refusal to read a value, even where `work` went on after it
+   */
+  trace<T>(graph: Graph, sites: OpSites, work: () => T): T {
     if (this.#graph) throw new Error('a program cannot be compiled inside of another one');
     this.#graph = graph;
+    this.#sites = sites;
     try {
-      return work();
+      const result = work();
+      if (this.#refused) throw this.#refused;
+      return result;
+    } catch (error) {
+      throw this.#refused ?? error;
     } finally {
       this.#graph = undefined;
+      this.#sites = undefined;
+      this.#refused = undefined;
     }
   }
 
-  /** Makes an output of the current graph known to the kernels. */
-  register(at: Output, operation: string, shape: number[], type: number): TensorMetadata {
+  get isTracing(): boolean {
+    return this.#graph !== undefined;
+  }
+
+  /** Makes an output of the current graph known to the kernels. `made`: what made it, in words. */
+  register(at: Output, made: string, shape: number[], type: number): TensorMetadata {
     const id = this.#nextId++;
-    this.#entries.set(id, { graph: this.#current(operation), at, operation });
+    this.#entries.set(id, { graph: this.#current(made), at, made });
     return { id, shape, dtype: type };
   }
 
@@ -74,7 +91,7 @@ export class LazyBinding {
     const entry = this.#entry(id);
     if ('values' in entry) return this.#current('Const').constant(entry.type, entry.shape, entry.values);
     if (entry.graph !== this.#graph) {
-      throw new RepulsorError('ENGINE_FAILED', `the result of ${entry.operation} was used in another program`, {
+      throw new RepulsorError('ENGINE_FAILED', `the result of ${entry.made} was used in another program`, {
         hint: 'a tensor made while one program is compiled ends with it: do not keep it (tf.keep) for another',
       });
     }
@@ -95,13 +112,15 @@ export class LazyBinding {
   tensorDataSync(id: number): HostArray {
     const entry = this.#entry(id);
     if ('values' in entry) return entry.values;
-    throw new RepulsorError(
+    const refusal = new RepulsorError(
       'ENGINE_FAILED',
-      `the value of ${entry.operation} was read while the program was compiled`,
+      `the value of ${entry.made} was read while the program was compiled`,
       {
-        hint: 'a compiled function cannot look at values (data, dataSync, array, print): compute with tensors, or return it as an output',
+        hint: 'a compiled function cannot look at values (data, dataSync, array, print, if (x > 0)): compute with tensors (tf.where), or return it as an output',
       },
     );
+    this.#refused ??= refusal;
+    throw refusal;
   }
 
   executeOp(
@@ -111,14 +130,17 @@ export class LazyBinding {
     results: number,
   ): TensorMetadata[] {
     const graph = this.#current(type);
+    if (graph.opDef(type).hasHiddenState) throw hiddenState(type);
     const operation = graph.add(
       type,
       inputs.map((id) => this.outputOf(id)),
       Object.fromEntries(attributes.map((attribute) => [attribute.name, attributeValue(type, attribute)])),
     );
+    this.#sites?.note(operation.name);
+    const made = `${type}, made by ${this.#sites?.of(operation.name)},`;
     return Array.from({ length: results }, (_, index) => {
       const inferred = graph.shapeOf(operation, index);
-      return this.register(output(operation, index), type, inferred.shape, inferred.type);
+      return this.register(output(operation, index), made, inferred.shape, inferred.type);
     });
   }
 
@@ -148,6 +170,12 @@ export class LazyBinding {
   }
 }
 
+function hiddenState(operation: string): RepulsorError {
+  return new RepulsorError('ENGINE_FAILED', `${operation} depends on a state of its own, which no commit would hold`, {
+    hint: 'draw from the `random` that the function is given; keep what lasts in the state that it returns',
+  });
+}
+
 function hostArray(type: number, values: unknown): HostArray {
   const source = values as ArrayLike<number>;
   if (type === DATA_TYPE.float32) return source instanceof Float32Array ? source : Float32Array.from(source);
@@ -160,12 +188,17 @@ function hostArray(type: number, values: unknown): HostArray {
   });
 }
 
+/** @throws Error naming the attribute that a graph cannot hold. */
 function attributeValue(operation: string, { name, type, value }: KernelAttribute): AttributeValue {
-  if (type === ATTRIBUTE.int) return Array.isArray(value) ? { ints: value as number[] } : { int: value as number };
-  if (type === ATTRIBUTE.type) return { type: value as number };
-  if (type === ATTRIBUTE.bool || typeof value === 'boolean') return { bool: Boolean(value) };
-  if (type === ATTRIBUTE.float) return { float: value as number };
-  if (type === ATTRIBUTE.string) return { string: value as string };
-  if (type === ATTRIBUTE.shape) return { shape: value as number[] };
-  throw new Error(`operation ${operation}: attribute ${name} of type ${type} is not supported`);
+  const is = (kind: 'number' | 'boolean' | 'string'): boolean => typeof value === kind;
+  const isNumbers = Array.isArray(value) && value.every(Number.isSafeInteger);
+  if (type === ATTRIBUTE.int && isNumbers) return { ints: value as number[] };
+  if (type === ATTRIBUTE.shape && isNumbers) return { shape: value as number[] };
+  if (type === ATTRIBUTE.int && Number.isSafeInteger(value)) return { int: value as number };
+  if (type === ATTRIBUTE.type && Number.isSafeInteger(value)) return { type: value as number };
+  if (is('boolean') || (type === ATTRIBUTE.bool && is('number'))) return { bool: Boolean(value) };
+  if (type === ATTRIBUTE.float && is('number')) return { float: value as number };
+  if (type === ATTRIBUTE.string && is('string')) return { string: value as string };
+  const kind = Object.entries(ATTRIBUTE).find(([, number]) => number === type)?.[0] ?? `type ${type}`;
+  throw new Error(`operation ${operation}: attribute ${name} cannot be ${JSON.stringify(value) ?? value} (${kind})`);
 }

@@ -5,9 +5,10 @@ import { Turns } from '../turns.ts';
 import { type CApi, DATA_TYPE, type Pointer } from './c-api.ts';
 import { Graph } from './graph.ts';
 import { GraphBackend } from './graph-backend.ts';
+import { OpSites } from './op-sites.ts';
 import { RunPlan, Session } from './session.ts';
 import { takeRoom } from './state-room.ts';
-import { copyTensor, newTensor, tensorView } from './tensor-memory.ts';
+import { copyTensor, deleteTensors, newTensor, newTensors, tensorView } from './tensor-memory.ts';
 import { type TracedProgram, trace } from './trace.ts';
 
 /** A program as a TensorFlow graph, its state in the variables of one session. */
@@ -18,6 +19,7 @@ export class NativeProgram implements Program {
   readonly #graph: Graph;
   readonly #session: Session;
   readonly #traced: TracedProgram;
+  readonly #sites: OpSites;
   readonly #step: RunPlan;
   readonly #read: RunPlan;
   readonly #turns = new Turns();
@@ -28,6 +30,7 @@ export class NativeProgram implements Program {
     graph: Graph,
     session: Session,
     traced: TracedProgram,
+    sites: OpSites,
     seconds: number,
   ) {
     this.#api = graph.api;
@@ -35,6 +38,7 @@ export class NativeProgram implements Program {
     this.#graph = graph;
     this.#session = session;
     this.#traced = traced;
+    this.#sites = sites;
     this.compiled = { seconds, ops: graph.size };
     const outputs = [...traced.outputs.values()].map(({ at }) => at);
     this.#step = new RunPlan([...traced.inputs.values(), traced.counter], outputs, traced.assigns);
@@ -46,12 +50,13 @@ export class NativeProgram implements Program {
     contract.checkDefinition(definition);
     const start = performance.now();
     const graph = new Graph(api);
+    const sites = new OpSites();
     let session: Session | undefined;
     try {
-      const traced = trace(graph, GraphBackend.get(), definition);
+      const traced = trace(graph, sites, GraphBackend.get(), definition);
       session = new Session(graph, config);
       const seconds = (performance.now() - start) / 1000;
-      const program = new NativeProgram(contract.signatureOf(definition), graph, session, traced, seconds);
+      const program = new NativeProgram(contract.signatureOf(definition), graph, session, traced, sites, seconds);
       await program.#write(definition.state);
       return program;
     } catch (error) {
@@ -65,11 +70,13 @@ export class NativeProgram implements Program {
     contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const feed = Object.entries(this.#definition.inputs).map(([name, spec]) =>
-        newTensor(this.#api, DATA_TYPE[spec.dtype], spec.shape, inputs[name]!),
+      const feed = Object.entries(this.#definition.inputs).map(
+        ([name, spec]) =>
+          () =>
+            newTensor(this.#api, DATA_TYPE[spec.dtype], spec.shape, inputs[name]!),
       );
-      feed.push(newTensor(this.#api, DATA_TYPE.uint64, [2], BigUint64Array.of(0n, BigInt(step))));
-      const fetched = await this.#run(this.#step, feed);
+      const counter = () => newTensor(this.#api, DATA_TYPE.uint64, [2], BigUint64Array.of(0n, BigInt(step)));
+      const fetched = await this.#run(this.#step, [...feed, counter]);
       return this.#collect([...this.#traced.outputs], fetched);
     });
   }
@@ -109,7 +116,7 @@ export class NativeProgram implements Program {
         tensors[name] = { shape: [...shape], dtype, data: tensorView(this.#api, tensor, dtype) };
       }
       const release = () => {
-        for (const tensor of held) this.#api.deleteTensor(tensor);
+        deleteTensors(this.#api, held);
         held = [];
       };
       return { tensors, release };
@@ -145,7 +152,7 @@ export class NativeProgram implements Program {
       );
       await this.#run(
         plan,
-        group.map((name) => this.#upload(values[name]!)),
+        group.map((name) => () => this.#upload(values[name]!)),
       );
     }
   }
@@ -154,24 +161,27 @@ export class NativeProgram implements Program {
     return takeRoom(value) ?? newTensor(this.#api, DATA_TYPE[value.dtype], value.shape, value.data);
   }
 
-  /** Runs, and deletes what was fed. */
-  async #run(plan: RunPlan, feed: readonly Pointer[]): Promise<Pointer[]> {
+  /** Makes what is fed, runs, and deletes it. What comes out is the caller's to delete. */
+  async #run(plan: RunPlan, make: readonly (() => Pointer)[]): Promise<Pointer[]> {
+    const feed = newTensors(this.#api, make);
     try {
       return await this.#session.run(plan, feed);
     } finally {
-      for (const tensor of feed) this.#api.deleteTensor(tensor);
+      deleteTensors(this.#api, feed);
     }
   }
 
   /** Copies what was fetched, and deletes it. */
   #collect(names: readonly (readonly [string, TensorSpec])[], fetched: readonly Pointer[]): HostTensors {
-    const host: HostTensors = {};
-    for (const [i, [name, { dtype, shape }]] of names.entries()) {
-      const tensor = fetched[i]!;
-      host[name] = { shape: [...shape], dtype, data: copyTensor(this.#api, tensor, dtype) };
-      this.#api.deleteTensor(tensor);
+    try {
+      return Object.fromEntries(
+        names.map(([name, { dtype, shape }], i) => {
+          return [name, { shape: [...shape], dtype, data: copyTensor(this.#api, fetched[i]!, dtype) }] as const;
+        }),
+      );
+    } finally {
+      deleteTensors(this.#api, fetched);
     }
-    return host;
   }
 
   #turn<T>(doing: string, work: () => Promise<T>): Promise<T> {
@@ -184,7 +194,7 @@ export class NativeProgram implements Program {
       try {
         return await work();
       } catch (error) {
-        throw contract.engineFailure(this.#definition, doing, error);
+        throw contract.engineFailure(this.#definition, doing, error, this.#sites.inMessage(String(error)) ?? null);
       }
     });
   }

@@ -16,6 +16,7 @@ const forgotten = new FinalizationRegistry<() => void>((giveBack) => giveBack())
 export function roomFor(api: CApi, { shape, dtype }: TensorSpec): HostTensor {
   const bytes = shape.reduce((product, size) => product * size, 4);
   const tensor = api.allocateTensor(DATA_TYPE[dtype], dimensions(shape), shape.length, bytes);
+  if (tensor === null) throw new Error(`there is no memory for a state tensor [${shape.join(', ')}]`);
   const data = tensorView(api, tensor, dtype);
   rooms.set(data.buffer, { tensor, shape: [...shape], dtype });
   forgotten.register(data.buffer, () => api.deleteTensor(tensor), data.buffer);

@@ -1,10 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { philoxKey } from '../../random/philox.ts';
+import { callProgram } from '../call-program.ts';
 import type { DType, ProgramDefinition, Random, Tensors } from '../engine.ts';
 import * as contract from '../program-contract.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
 import { type Graph, type Operation, output } from './graph.ts';
 import type { GraphBackend } from './graph-backend.ts';
+import type { OpSites } from './op-sites.ts';
 
 /** A state tensor in the graph: a resource variable, and how to read and to overwrite it. */
 interface Variable {
@@ -27,8 +29,13 @@ export interface TracedProgram {
 /** RNG_ALG_PHILOX (tensorflow/core/framework/rng_alg.h). */
 const PHILOX = 1;
 
-/** Calls the program's function once and keeps what it did as a graph. */
-export function trace(graph: Graph, backend: GraphBackend, definition: ProgramDefinition): TracedProgram {
+/** Calls the program's function once and keeps what it did as a graph, and in `sites` which code did it. */
+export function trace(
+  graph: Graph,
+  sites: OpSites,
+  backend: GraphBackend,
+  definition: ProgramDefinition,
+): TracedProgram {
   const variables = new Map(
     Object.entries(definition.state).map(([name, spec]) => [
       name,
@@ -46,7 +53,7 @@ export function trace(graph: Graph, backend: GraphBackend, definition: ProgramDe
   const outputs = new Map<string, { at: Output; dtype: DType; shape: number[] }>();
   const assigns: Operation[] = [];
 
-  backend.trace(graph, () => {
+  backend.trace(graph, sites, () => {
     const state: Tensors = {};
     for (const [name, spec] of Object.entries(definition.state)) {
       state[name] = backend.tensor(
@@ -60,7 +67,8 @@ export function trace(graph: Graph, backend: GraphBackend, definition: ProgramDe
     for (const [name, spec] of Object.entries(definition.inputs)) {
       fed[name] = backend.tensor(inputs.get(name)!, `input "${name}"`, spec.shape, DATA_TYPE[spec.dtype]);
     }
-    const result = definition.fn(state, fed, graphRandom(graph, backend, definition.seed, counter));
+    const random = graphRandom(graph, backend, definition.seed, counter);
+    const result = callProgram(definition.fn, state, fed, random);
     contract.checkResult(definition, result);
 
     for (const [name, tensor] of Object.entries(result.state ?? {})) {

@@ -1,0 +1,89 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { ProgramDefinition } from '../../src/engine/engine.ts';
+import { loadCApi } from '../../src/engine/native/c-api.ts';
+import { sessionConfig } from '../../src/engine/native/config.ts';
+import { findLibraries } from '../../src/engine/native/libraries.ts';
+import { NativeProgram } from '../../src/engine/native/native-program.ts';
+import { roomFor } from '../../src/engine/native/state-room.ts';
+import { float, gaussian } from './engines.ts';
+import { counting } from './native-census.ts';
+
+/**
+ * Uses programs in every way, the ways that fail among them, and counts native objects. Prints, as JSON, how many of each
+ * kind were made and how many are there at the end. A process of its own: the libraries are loaded once a process.
+ */
+const libraries = await findLibraries();
+const census = counting(loadCApi(libraries.framework, libraries.cc));
+const { api } = census;
+const config = sessionConfig(2);
+const compile = (definition: Partial<ProgramDefinition> & Pick<ProgramDefinition, 'fn'>, bytes = config) =>
+  NativeProgram.compile(api, bytes, { name: 'counted', seed: 0, state: {}, inputs: {}, ...definition });
+
+async function fails(work: Promise<unknown>, why: RegExp): Promise<void> {
+  const error = await work.then(
+    () => new Error('nothing failed'),
+    (reason: Error) => reason,
+  );
+  if (!why.test(error.message)) throw new Error(`it should have failed with ${why}: ${error.message}`);
+}
+
+const x = { x: { shape: [2, 2], dtype: 'float32' } } as const;
+const two = () => new Float32Array(4);
+
+async function everyWay(): Promise<void> {
+  const program = await compile({
+    state: { table: gaussian('table', [4, 2]), total: float([2], [0, 0]) },
+    inputs: { at: { shape: [1], dtype: 'int32' } },
+    fn: ({ table, total }, { at }, random) => {
+      const row = tf.reshape(tf.gather(table!, at!), [2]);
+      return { state: { total: tf.add(total!, tf.mul(row, random.normal('a', [2]))) }, outputs: { row, again: row } };
+    },
+  });
+  await program.run({ at: Int32Array.of(1) }, 0);
+  await program.readState();
+  await program.writeState({ total: float([2], [1, 1]) });
+  await program.writeState(await program.readState());
+  const snapshot = await program.snapshot(['table']);
+  await fails(program.run({ at: Int32Array.of(9) }, 1), /not in \[0, 4\)/);
+  const given = Int32Array.of(1);
+  const run = program.run({ at: given }, 2);
+  structuredClone(given, { transfer: [given.buffer] }); // Before its turn comes.
+  await fails(run, /no tensor/);
+  const state = gaussian('table', [4, 2]);
+  const write = program.writeState({ total: float([2], [3, 3]), table: state });
+  structuredClone(state.data, { transfer: [state.data.buffer as ArrayBuffer] });
+  await fails(write, /no tensor/);
+  const last = program.run({ at: Int32Array.of(2) }, 3);
+  await Promise.resolve();
+  program.dispose();
+  await last;
+  await fails(program.run({ at: Int32Array.of(2) }, 4), /disposed/);
+  snapshot.release();
+  snapshot.release();
+
+  const room = roomFor(api, { shape: [8], dtype: 'float32' });
+  (await compile({ state: { room }, fn: () => ({ outputs: {} }) })).dispose();
+  await fails(
+    compile({ inputs: x, fn: (_, { x }) => ({ outputs: { y: tf.matMul(x!, tf.ones([3, 3])) } }) }),
+    /operation MatMul/,
+  );
+  await fails(compile({ inputs: x, fn: (_, { x }) => ({ outputs: { y: tf.scalar(x!.dataSync()[0]!) } }) }), /read/);
+  await fails(compile({ inputs: x, fn: (_, { x }) => ({ outputs: tf.unique(x!) as never }) }), /depends on the values/);
+  await fails(
+    compile({ inputs: x, state: { s: float([2], [1, 2]) }, fn: () => ({ state: { s: tf.ones([3]) }, outputs: {} }) }),
+    /state "s"/,
+  );
+  // A session that TensorFlow refuses: this is no ConfigProto.
+  await fails(
+    compile({ inputs: x, fn: (_, { x }) => ({ outputs: { x: x! } }) }, Uint8Array.of(0xff)),
+    /session options/,
+  );
+  const twice = await compile({ inputs: x, fn: (_, { x }) => ({ outputs: { x: x! } }) });
+  await Promise.all([twice.run({ x: two() }, 0), twice.run({ x: two() }, 1)]);
+  twice.dispose();
+  twice.dispose();
+}
+
+for (let i = 0; i < 3; i++) await everyWay();
+await new Promise((resolve) => setTimeout(resolve, 0)); // A disposal takes its turn after the last run.
+console.log(JSON.stringify({ made: census.made(), alive: census.alive() }));
