@@ -28,36 +28,40 @@ async function fails(work: Promise<unknown>, why: RegExp): Promise<void> {
 }
 
 const x = { x: { shape: [2, 2], dtype: 'float32' } } as const;
-const two = () => new Float32Array(4);
+const two = () => new Float32Array(2);
+const four = () => new Float32Array(4);
 
 async function everyWay(): Promise<void> {
   const program = await compile({
     state: { table: gaussian('table', [4, 2]), total: float([2], [0, 0]) },
-    inputs: { at: { shape: [1], dtype: 'int32' } },
-    fn: ({ table, total }, { at }, random) => {
+    inputs: { at: { shape: [1], dtype: 'int32' }, by: { shape: [2], dtype: 'float32' } },
+    fn: ({ table, total }, { at, by }, random) => {
       const row = tf.reshape(tf.gather(table!, at!), [2]);
-      return { state: { total: tf.add(total!, tf.mul(row, random.normal('a', [2]))) }, outputs: { row, again: row } };
+      return {
+        state: { total: tf.add(total!, tf.mul(tf.mul(row, by!), random.normal('a', [2]))) },
+        outputs: { row, again: row },
+      };
     },
   });
-  await program.run({ at: Int32Array.of(1) }, 0);
+  await program.run({ at: Int32Array.of(1), by: two() }, 0);
   await program.readState();
   await program.writeState({ total: float([2], [1, 1]) });
   await program.writeState(await program.readState());
   const snapshot = await program.snapshot(['table']);
-  await fails(program.run({ at: Int32Array.of(9) }, 1), /not in \[0, 4\)/);
-  const given = Int32Array.of(1);
-  const run = program.run({ at: given }, 2);
+  await fails(program.run({ at: Int32Array.of(9), by: two() }, 1), /not in \[0, 4\)/);
+  const given = two();
+  const run = program.run({ at: Int32Array.of(1), by: given }, 2);
   structuredClone(given, { transfer: [given.buffer] }); // Before its turn comes.
   await fails(run, /no tensor/);
-  const state = gaussian('table', [4, 2]);
-  const write = program.writeState({ total: float([2], [3, 3]), table: state });
-  structuredClone(state.data, { transfer: [state.data.buffer as ArrayBuffer] });
+  const total = float([2], [3, 3]);
+  const write = program.writeState({ table: gaussian('table', [4, 2]), total });
+  structuredClone(total.data, { transfer: [total.data.buffer as ArrayBuffer] });
   await fails(write, /no tensor/);
-  const last = program.run({ at: Int32Array.of(2) }, 3);
+  const last = program.run({ at: Int32Array.of(2), by: two() }, 3);
   await Promise.resolve();
   program.dispose();
   await last;
-  await fails(program.run({ at: Int32Array.of(2) }, 4), /disposed/);
+  await fails(program.run({ at: Int32Array.of(2), by: two() }, 4), /disposed/);
   snapshot.release();
   snapshot.release();
 
@@ -79,7 +83,7 @@ async function everyWay(): Promise<void> {
     /session options/,
   );
   const twice = await compile({ inputs: x, fn: (_, { x }) => ({ outputs: { x: x! } }) });
-  await Promise.all([twice.run({ x: two() }, 0), twice.run({ x: two() }, 1)]);
+  await Promise.all([twice.run({ x: four() }, 0), twice.run({ x: four() }, 1)]);
   twice.dispose();
   twice.dispose();
 }
