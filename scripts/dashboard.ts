@@ -67,7 +67,7 @@ const OVERVIEW: readonly Panel[] = [
     unit: 'none',
     big: true,
     alarm: { below: WARNING_SIGNS.collapse },
-    queries: [['{{run}}', 'repulsor_pair_distance{@}']],
+    queries: [['{{run}} block {{block}}', 'repulsor_pair_distance{@}']],
   },
   {
     title: 'Last commit',
@@ -174,14 +174,14 @@ const REPULSION: readonly Panel[] = [
     width: 8,
     min: 0,
     alarm: { below: WARNING_SIGNS.collapse },
-    queries: [['{{run}}', 'repulsor_pair_distance{@}']],
+    queries: [['{{run}} block {{block}}', 'repulsor_pair_distance{@}']],
   },
   {
     title: 'Uniformity',
     description: 'log mean exp(-2 d²) over pairs of a batch. The lower, the more evenly spread; 0 is collapse.',
     unit: 'none',
     width: 8,
-    queries: [['{{run}}', 'repulsor_uniformity{@}']],
+    queries: [['{{run}} block {{block}}', 'repulsor_uniformity{@}']],
   },
   {
     title: 'Shift of the batch from its queue',
@@ -192,7 +192,7 @@ const REPULSION: readonly Panel[] = [
     min: 0,
     max: 4,
     alarm: { above: WARNING_SIGNS.flight },
-    queries: [['{{run}}', 'repulsor_queue_shift{@}']],
+    queries: [['{{run}} block {{block}}', 'repulsor_queue_shift{@}']],
   },
   {
     title: 'Similarity to the queue',
@@ -201,7 +201,7 @@ const REPULSION: readonly Panel[] = [
     unit: 'none',
     min: -1,
     max: 1,
-    queries: [['{{run}}', 'repulsor_queue_similarity{@}']],
+    queries: [['{{run}} block {{block}}', 'repulsor_queue_similarity{@}']],
   },
   {
     title: 'Queue fill',
@@ -227,10 +227,13 @@ const REPULSION: readonly Panel[] = [
     title: 'Drift of the keys',
     description:
       'Squared distance between the network’s projection of an image and its key. Small: old negatives still mean something. ' +
-      'Large: lower the learning rate or the momentum. Always 0 with current keys.',
+      'Large: lower the learning rate or the momentum. Always 0 with current keys. With info-nce the distance of the positives.',
     unit: 'none',
     min: 0,
-    queries: [['{{run}}', 'repulsor_key_drift{@}']],
+    queries: [
+      ['{{run}} block {{block}}', 'repulsor_key_drift{@}'],
+      ['{{run}} block {{block}} positives', 'repulsor_positive_distance{@}'],
+    ],
   },
 ];
 

@@ -3,14 +3,21 @@ import * as tf from '@tensorflow/tfjs-core';
 import { silu } from '../model/gelu.ts';
 import { linear, linearSpecs } from '../model/linear.ts';
 import type { ParameterSpec } from '../model/parameters.ts';
+import { unitRows } from './distances.ts';
+
+export const POOLS = ['mean', 'max', 'flatten'] as const;
+export const HEADS = ['mlp', 'mlp3', 'linear', 'identity'] as const;
 
 /** How a block's activations become the vectors that repel each other. For training only: sampling never runs it. */
 export interface ProjectionSettings {
-  /** Mean over the tokens, or all of them side by side (the dispersive loss). */
-  readonly pool: 'mean' | 'flatten';
-  /** Linear(pooled, D) - SiLU - Linear(D, dim), or nothing. */
-  readonly head: 'mlp' | 'identity';
-  /** Width of the MLP's output; the identity keeps the pooled width. */
+  /** Mean or greatest over the tokens, or all of them side by side (the dispersive loss). */
+  readonly pool: (typeof POOLS)[number];
+  /**
+   * mlp: Linear(pooled, D) - SiLU - Linear(D, dim); mlp3 has a second hidden layer, Linear(D, D) - SiLU; linear: Linear(pooled,
+   * dim); identity: nothing.
+   */
+  readonly head: (typeof HEADS)[number];
+  /** Width of the head's output; the identity keeps the pooled width. */
   readonly dim: number;
   /** Minus the batch's mean, before normalising: a guard against the whole batch drifting off together. */
   readonly centre: boolean;
@@ -20,31 +27,53 @@ export interface ProjectionSettings {
 
 /** Width of the pooled activations of a model of `width` and `tokens`. */
 function pooledDim(settings: ProjectionSettings, width: number, tokens: number): number {
-  return settings.pool === 'mean' ? width : width * tokens;
+  return settings.pool === 'flatten' ? width * tokens : width;
 }
 
-/** Parameters of the head, for a model of `width` and `tokens`; none for the identity. */
-export function projectionSpecs(settings: ProjectionSettings, width: number, tokens: number): ParameterSpec[] {
-  if (settings.head === 'identity') return [];
-  return [
-    ...linearSpecs('head.0', pooledDim(settings, width, tokens), width),
-    ...linearSpecs('head.2', width, settings.dim),
-  ];
+/** Widths of the head's layers, first input to last output; one width alone is no layer. */
+function widths(settings: ProjectionSettings, width: number, tokens: number): number[] {
+  const hidden = { mlp: [width], mlp3: [width, width], linear: [], identity: [] }[settings.head];
+  const output = settings.head === 'identity' ? [] : [settings.dim];
+  return [pooledDim(settings, width, tokens), ...hidden, ...output];
+}
+
+/** Parameters of the head of that name, for a model of `width` and `tokens`; none for the identity. */
+export function projectionSpecs(
+  settings: ProjectionSettings,
+  width: number,
+  tokens: number,
+  head = 'head',
+): ParameterSpec[] {
+  const of = widths(settings, width, tokens);
+  // Layers have even numbers, as in a PyTorch Sequential that counts the activations between them.
+  return of.slice(1).flatMap((output, i) => linearSpecs(`${head}.${2 * i}`, of[i]!, output));
 }
 
 /** Width of the projected vectors, for a model of `width` and `tokens`. */
 export function projectedDim(settings: ProjectionSettings, width: number, tokens: number): number {
-  return settings.head === 'mlp' ? settings.dim : pooledDim(settings, width, tokens);
+  return widths(settings, width, tokens).at(-1)!;
 }
 
-/** features: (B, N, D) -> (B, d). */
-export function project(features: Tensor, parameters: Record<string, Tensor>, settings: ProjectionSettings): Tensor2D {
-  let z = (settings.pool === 'mean' ? tf.mean(features, 1) : tf.reshape(features, [features.shape[0], -1])) as Tensor2D;
-  if (settings.head === 'mlp') {
-    const hidden = silu(linear(z, parameters['head.0.weight'], parameters['head.0.bias']));
-    z = linear(hidden, parameters['head.2.weight'], parameters['head.2.bias']) as Tensor2D;
+/** features: (B, N, D) -> (B, d), by the parameters of the head of that name. */
+export function project(
+  features: Tensor,
+  parameters: Record<string, Tensor>,
+  settings: ProjectionSettings,
+  head = 'head',
+): Tensor2D {
+  let z = pooled(features, settings.pool);
+  const [, tokens, width] = features.shape as [number, number, number];
+  const layers = widths(settings, width, tokens).length - 1;
+  for (let i = 0; i < layers; i++) {
+    const layer = `${head}.${2 * i}`;
+    z = linear(i === 0 ? z : silu(z), parameters[`${layer}.weight`], parameters[`${layer}.bias`]) as Tensor2D;
   }
   if (settings.centre) z = tf.sub(z, tf.mean(z, 0, true));
-  if (settings.normalize) z = tf.mul(z, tf.rsqrt(tf.add(tf.sum(tf.square(z), 1, true), 1e-12)));
-  return z;
+  return settings.normalize ? unitRows(z) : z;
+}
+
+function pooled(features: Tensor, pool: ProjectionSettings['pool']): Tensor2D {
+  if (pool === 'mean') return tf.mean(features, 1);
+  if (pool === 'max') return tf.max(features, 1);
+  return tf.reshape(features, [features.shape[0], -1]);
 }

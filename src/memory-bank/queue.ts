@@ -48,6 +48,16 @@ export function validMask(queue: NegativeQueue): Tensor1D {
 }
 
 /**
+ * (K) float32: 1 where a slot holds a valid row that was made at most `maxAge` steps before `step` (null: whenever), else 0.
+ */
+export function countingMask(queue: NegativeQueue, step: Scalar, maxAge: number | null): Tensor1D {
+  const valid = validMask(queue);
+  if (maxAge === null) return valid;
+  const young = tf.lessEqual(tf.sub(step, queue.steps), tf.scalar(maxAge, 'int32'));
+  return tf.mul(valid, tf.cast(young, 'float32'));
+}
+
+/**
  * The queue after `keys` (B, d) with `labels` (B) of `step` came in, oldest out first. Exact for any K and B: of a batch
  * larger than K only its last K rows stay. Call it after the loss: a batch must not meet its own keys.
  */

@@ -54,20 +54,33 @@ export const DEFINITIONS = {
   queueAgeMean: gauge('repulsor_queue_age_mean_steps', 'Mean age in steps of the valid rows of the queue.'),
   drift: gauge(
     'repulsor_key_drift',
-    'Mean squared distance between projections and keys of the same inputs; 0 with current keys.',
+    'Mean squared distance between projections and keys of the same inputs, by block; 0 with current keys.',
+    ['block'],
+  ),
+  positiveDistance: gauge(
+    'repulsor_positive_distance',
+    'Mean squared distance between projections and the keys of their second views, by block; with info-nce only.',
+    ['block'],
   ),
   shift: gauge(
     'repulsor_queue_shift',
-    'Squared distance between the mean projection of the batch and the mean row of the queue; near 4 the batch has fled.',
+    'Squared distance between the mean projection of the batch and the mean row of the queue, by block; near 4 the batch has fled.',
+    ['block'],
   ),
-  similarity: gauge('repulsor_queue_similarity', 'Mean cosine between the batch and the valid rows of the queue.'),
+  similarity: gauge(
+    'repulsor_queue_similarity',
+    'Mean cosine between the batch and the counting rows of the queue, by block.',
+    ['block'],
+  ),
   pairDistance: gauge(
     'repulsor_pair_distance',
-    'Mean squared distance between two projections of the batch; 0 is collapse, 2 is spread.',
+    'Mean squared distance between two projections of the batch, by block; 0 is collapse, 2 is spread.',
+    ['block'],
   ),
   uniformity: gauge(
     'repulsor_uniformity',
-    'log mean exp(-2 d^2) over pairs of the batch; 0 is collapse, lower is more even.',
+    'log mean exp(-2 d^2) over pairs of the batch, by block; 0 is collapse, lower is more even.',
+    ['block'],
   ),
 
   records: counter('repulsor_records_total', 'Input records by outcome, in this process.', ['outcome']),

@@ -75,11 +75,15 @@ export function createMetrics({ run, engine, now = () => performance.now() / 100
     metrics.queueCapacity.set(labels, report.queueCapacity);
     metrics.queueAgeMax.set(labels, report.ageMax);
     metrics.queueAgeMean.set(labels, report.ageMean);
-    metrics.drift.set(labels, report.drift);
-    metrics.shift.set(labels, report.shift);
-    metrics.similarity.set(labels, report.similarity);
-    metrics.pairDistance.set(labels, report.pairDistance);
-    metrics.uniformity.set(labels, report.uniformity);
+    for (const { block, drift, positiveDistance, shift, similarity, pairDistance, uniformity } of report.blocks) {
+      const of = { run, block: String(block) };
+      metrics.drift.set(of, drift);
+      if (positiveDistance !== null) metrics.positiveDistance.set(of, positiveDistance);
+      metrics.shift.set(of, shift);
+      metrics.similarity.set(of, similarity);
+      metrics.pairDistance.set(of, pairDistance);
+      metrics.uniformity.set(of, uniformity);
+    }
   };
 
   return {

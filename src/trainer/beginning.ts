@@ -14,6 +14,7 @@ import type { ParameterLayout } from '../model/parameters.ts';
 import { beginPosition } from '../operators/begin-position.ts';
 import { type Since, spellSince } from '../operators/since.ts';
 import { type Pipeline, topicsOf } from './pipeline.ts';
+import { blocksOf, hasSecondView } from './repulsion-settings.ts';
 import { stateToTrain } from './run-step.ts';
 import { blobEntries, fromBlobs, toBlobs } from './state-blobs.ts';
 import { storedPipeline } from './stored-pipeline.ts';
@@ -147,8 +148,13 @@ function queueFits({ losses }: Pipeline, { commit, queue }: RestoredState): bool
   const now = losses.repulsion;
   const old = storedPipeline(commit).losses.repulsion;
   if (queue === null || now === null || old === null) return false;
-  const making = ({ block, projection, keyMomentum }: typeof now) =>
-    JSON.stringify([block, projection, keyMomentum === null]);
+  const making = (settings: typeof now) =>
+    JSON.stringify([
+      blocksOf(settings),
+      settings.projection,
+      settings.keyMomentum === null,
+      hasSecondView(settings) ? settings.view : null,
+    ]);
   return making(now) === making(old);
 }
 

@@ -21,6 +21,8 @@ export const TUNABLE_SETTINGS: readonly string[] = [
   'losses.labelDropout',
   'losses.repulsion.lambda',
   'losses.repulsion.form',
+  'losses.repulsion.view',
+  'losses.repulsion.maxAge',
   'losses.repulsion.start',
   'losses.repulsion.ramp',
 ];

@@ -3,6 +3,7 @@ import { isS3Url } from '../checkpoint/s3/s3-address.ts';
 import { RepulsorError } from '../errors.ts';
 import { DIFFUSIONS } from '../transport/diffusion.ts';
 import { PREDICTIONS } from '../transport/transport.ts';
+import { repulsionContradictions, repulsionShape } from './check-repulsion.ts';
 import type { Pipeline } from './pipeline.ts';
 import { LAST_STEPS, SOLVERS } from './sampling-settings.ts';
 
@@ -63,29 +64,7 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
   }),
   losses: z.strictObject({
     labelDropout: share,
-    repulsion: z
-      .strictObject({
-        lambda: z.number().min(0),
-        block: natural,
-        projection: z.strictObject({
-          pool: z.enum(['mean', 'flatten']),
-          head: z.enum(['mlp', 'identity']),
-          dim: natural,
-          centre: z.boolean(),
-          normalize: z.boolean(),
-        }),
-        form: z.strictObject({
-          tau: positive,
-          reduction: z.enum(['global', 'per-anchor']),
-          perDimension: z.boolean(),
-          includeSelf: z.boolean(),
-        }),
-        queue: count,
-        start: count,
-        ramp: count,
-        keyMomentum: decay.nullable(),
-      })
-      .nullable(),
+    repulsion: repulsionShape.nullable(),
   }),
   optimizer: z.strictObject({
     learningRate: positive,
@@ -133,8 +112,7 @@ function contradictions({ model, transport, losses, optimizer, steps, source, sa
     found.push(`model.patch: ${model.patch} does not divide the input's ${height} x ${width}`);
   if (model.width % model.heads !== 0)
     found.push(`model.heads: ${model.heads} heads do not divide a width of ${model.width}`);
-  if (losses.repulsion !== null && losses.repulsion.block > model.depth)
-    found.push(`losses.repulsion.block: ${losses.repulsion.block} is more than the depth of ${model.depth}`);
+  if (losses.repulsion !== null) found.push(...repulsionContradictions(losses.repulsion, { model }));
   if (transport.weighting !== 'none' && transport.prediction === 'velocity')
     found.push('transport.weighting: scores and noise are weighted; with the prediction velocity set it to none');
   if (sampling.solver === 'euler-maruyama' && sampling.sde.lastStep !== 'none' && sampling.steps < 2)

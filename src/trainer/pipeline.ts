@@ -1,31 +1,10 @@
 import type { KeepSettings } from '../checkpoint/keep-rule.ts';
-import type { ProjectionSettings } from '../losses/projection.ts';
-import type { RepulsionForm } from '../losses/repulsion.ts';
 import type { SiTSettings } from '../model/sit.ts';
 import type { AdamWSettings } from '../optim/adamw.ts';
 import type { ScheduleSettings } from '../optim/schedule.ts';
 import type { TransportSettings } from '../transport/transport.ts';
+import { defaultRepulsion, type RepulsionSettings } from './repulsion-settings.ts';
 import type { SamplingSettings } from './sampling-settings.ts';
-
-/** The repulsion: projection, form, negatives, and the guard against the batch's escape from its own queue. */
-export interface RepulsionSettings {
-  /** Its weight in the total loss. */
-  readonly lambda: number;
-  /** The block, counted from 1, whose activations repel. */
-  readonly block: number;
-  readonly projection: ProjectionSettings;
-  readonly form: RepulsionForm;
-  /** K, the rows of the queue; 0 repels within the batch only. */
-  readonly queue: number;
-  /** The queue counts from this step on, and rises to its full weight over `ramp` steps. */
-  readonly start: number;
-  readonly ramp: number;
-  /**
-   * Momentum of the slow copy of network and head that makes the keys (MoCo). `null`: the keys are the detached
-   * projections of the batch, which cost nothing and need `projection.centre`.
-   */
-  readonly keyMomentum: number | null;
-}
 
 /** A pipeline: from a topic of images to a trained model. Plain data, so that it can be digested, stored and compared. */
 export interface Pipeline {
@@ -106,20 +85,6 @@ export type PipelineInput = DeepPartial<Pipeline> & {
   readonly source: { readonly topic: string | readonly string[] };
   readonly model: Pick<SiTSettings, 'input' | 'patch' | 'width' | 'depth' | 'heads' | 'classes'>;
 };
-
-/** Defaults of the repulsion for ImageNet-size runs where the paper is silent (docs/decisions.md). */
-function defaultRepulsion(depth: number): RepulsionSettings {
-  return {
-    lambda: 0.5,
-    block: Math.max(1, Math.floor(depth / 4)),
-    projection: { pool: 'mean', head: 'mlp', dim: 128, centre: false, normalize: true },
-    form: { tau: 0.5, reduction: 'global', perDimension: false, includeSelf: false },
-    queue: 65_536,
-    start: 0,
-    ramp: 1_000,
-    keyMomentum: 0.999,
-  };
-}
 
 function defaults(input: PipelineInput): Pipeline {
   return {

@@ -17,15 +17,23 @@ export interface StepReport {
   readonly repulsion: RepulsionReport | null;
 }
 
-export interface RepulsionReport {
+/** Of several blocks the spread is that of the worst in each respect; `blocks` has each one's. */
+export interface RepulsionReport extends SpreadReport {
   /** Valid rows in the queue after the step, and its size K. */
   readonly queueFill: number;
   readonly queueCapacity: number;
   /** Age in steps of the queue's oldest and mean valid row. */
   readonly ageMax: number;
   readonly ageMean: number;
-  /** Mean squared distance between the batch's projections and the keys of the same inputs (0 with current keys). */
+  readonly blocks: readonly BlockReport[];
+}
+
+/** Whether a batch is spread or has escaped from its queue; how it is measured: src/losses/spread.ts. */
+export interface SpreadReport {
+  /** Mean squared distance between the batch's projections and the keys of the same inputs; 0 with current keys. */
   readonly drift: number;
+  /** The same distance where keys are of second views: how near positives lie; null where there are none. */
+  readonly positiveDistance: number | null;
   /** Squared distance between the mean projection of the batch and the mean row of the queue: near 4 when the batch has fled. */
   readonly shift: number;
   /** Mean cosine between the batch and the valid rows of the queue. */
@@ -34,6 +42,11 @@ export interface RepulsionReport {
   readonly pairDistance: number;
   /** log mean exp(-2 d^2) over pairs of the batch (Wang and Isola 2020); 0 is collapse. */
   readonly uniformity: number;
+}
+
+export interface BlockReport extends SpreadReport {
+  /** Counted from 1. */
+  readonly block: number;
 }
 
 /** What one commit tells. */

@@ -1,6 +1,7 @@
 import type { HostTensors } from '../engine/engine.ts';
 import type { Pipeline } from './pipeline.ts';
-import type { RepulsionReport, StepReport } from './report.ts';
+import type { RepulsionReport, SpreadReport, StepReport } from './report.ts';
+import { blocksOf, type RepulsionSettings } from './repulsion-settings.ts';
 import { reportNames } from './train-step.ts';
 
 /** The step's report out of the engine's outputs. `terms` are exact float32 values. */
@@ -14,27 +15,47 @@ export function stepReport(
   const named = Object.fromEntries(reportNames(pipeline).map((name, i) => [name, values[i]]));
   const { repulsion } = pipeline.losses;
   const terms: Record<string, number> = { total: named['total'], flow: named['flow'] };
-  if (repulsion !== null) terms['repulsion'] = named['repulsion'];
+  for (const [name, value] of Object.entries(named)) if (/^repulsion(\.|$)/.test(name)) terms[name] = value;
   return {
     ...about,
     terms,
     gradientNorm: named['gradientNorm'],
     parameterNorm: named['parameterNorm'],
-    repulsion: repulsion === null ? null : repulsionReport(named, queueFill, repulsion.queue),
+    repulsion: repulsion === null ? null : repulsionReport(named, queueFill, repulsion),
+  };
+}
+
+function repulsionReport(
+  named: Record<string, number>,
+  queueFill: number,
+  settings: RepulsionSettings,
+): RepulsionReport {
+  const several = blocksOf(settings).length > 1;
+  const blocks = blocksOf(settings).map((block) => ({ block, ...spreadReport(named, several ? `.${block}` : '') }));
+  const of = (name: keyof SpreadReport) => blocks.flatMap((report) => report[name] ?? []);
+  return {
+    queueFill,
+    queueCapacity: settings.queue,
+    ageMax: named['ageMax'] ?? 0,
+    ageMean: named['ageMean'] ?? 0,
+    drift: Math.max(...of('drift')),
+    positiveDistance: blocks[0]!.positiveDistance === null ? null : Math.max(...of('positiveDistance')),
+    shift: Math.max(...of('shift')),
+    similarity: Math.min(...of('similarity')),
+    pairDistance: Math.min(...of('pairDistance')),
+    uniformity: Math.max(...of('uniformity')),
+    blocks,
   };
 }
 
 /** Without a queue what tells of it is zero. */
-function repulsionReport(named: Record<string, number>, queueFill: number, queueCapacity: number): RepulsionReport {
+function spreadReport(named: Record<string, number>, suffix: string): SpreadReport {
   return {
-    queueFill,
-    queueCapacity,
-    ageMax: named['ageMax'] ?? 0,
-    ageMean: named['ageMean'] ?? 0,
-    drift: named['drift'] ?? 0,
-    shift: named['shift'] ?? 0,
-    similarity: named['similarity'] ?? 0,
-    pairDistance: named['pairDistance'],
-    uniformity: named['uniformity'],
+    drift: named[`drift${suffix}`] ?? 0,
+    positiveDistance: named[`positiveDistance${suffix}`] ?? null,
+    shift: named[`shift${suffix}`] ?? 0,
+    similarity: named[`similarity${suffix}`] ?? 0,
+    pairDistance: named[`pairDistance${suffix}`],
+    uniformity: named[`uniformity${suffix}`],
   };
 }

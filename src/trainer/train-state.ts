@@ -1,10 +1,11 @@
 import type { HostTensor, HostTensors } from '../engine/engine.ts';
 import { projectedDim, projectionSpecs } from '../losses/projection.ts';
 import { emptyQueue } from '../memory-bank/queue.ts';
-import { initialParameters, type ParameterLayout, parameterLayout } from '../model/parameters.ts';
+import { initialParameters, type ParameterLayout, type ParameterSpec, parameterLayout } from '../model/parameters.ts';
 import { sitSpecs } from '../model/sit.ts';
 import { adamwInit } from '../optim/adamw.ts';
 import type { Pipeline } from './pipeline.ts';
+import { blocksOf, headOf, type RepulsionSettings, usesSlowCopy } from './repulsion-settings.ts';
 
 /**
  * The train state, as the engine holds it: `params`, `adam.m`, `adam.v`, `ema` and (with momentum keys) `slow`, each
@@ -12,10 +13,15 @@ import type { Pipeline } from './pipeline.ts';
  */
 export function trainLayout(pipeline: Pipeline): ParameterLayout {
   const repulsion = pipeline.losses.repulsion;
-  return parameterLayout([
-    ...sitSpecs(pipeline.model),
-    ...(repulsion === null ? [] : projectionSpecs(repulsion.projection, pipeline.model.width, tokenCount(pipeline))),
-  ]);
+  return parameterLayout([...sitSpecs(pipeline.model), ...(repulsion === null ? [] : headSpecs(pipeline, repulsion))]);
+}
+
+/** Parameters of the head of each block that repels. */
+function headSpecs(pipeline: Pipeline, repulsion: RepulsionSettings): ParameterSpec[] {
+  const { width } = pipeline.model;
+  return blocksOf(repulsion).flatMap((block) =>
+    projectionSpecs(repulsion.projection, width, tokenCount(pipeline), headOf(repulsion, block)),
+  );
 }
 
 /** Tokens of one image. */
@@ -23,17 +29,18 @@ function tokenCount({ model }: Pipeline): number {
   return (model.input[0] / model.patch) * (model.input[1] / model.patch);
 }
 
-/** Width of the queue's rows. */
+/** Width of the queue's rows: the keys of all blocks side by side. */
 export function keyDim(pipeline: Pipeline): number {
   const { model, losses } = pipeline;
   if (losses.repulsion === null) return 0;
-  return projectedDim(losses.repulsion.projection, model.width, tokenCount(pipeline));
+  const { projection } = losses.repulsion;
+  return blocksOf(losses.repulsion).length * projectedDim(projection, model.width, tokenCount(pipeline));
 }
 
 /** Whether keys come from a slow copy of the network. */
 export function hasSlowCopy(pipeline: Pipeline): boolean {
   const repulsion = pipeline.losses.repulsion;
-  return repulsion !== null && repulsion.queue > 0 && repulsion.keyMomentum !== null;
+  return repulsion !== null && usesSlowCopy(repulsion);
 }
 
 const vector = (data: Float32Array): HostTensor => ({ shape: [data.length], dtype: 'float32', data });

@@ -6,6 +6,7 @@ import { type ProjectionSettings, project, projectedDim, projectionSpecs } from 
 import { repulsion } from '../../src/losses/repulsion.ts';
 import { parameterLayout, unpack } from '../../src/model/parameters.ts';
 import { normals } from '../../src/random/philox.ts';
+import { defaultRepulsion } from '../../src/trainer/repulsion-settings.ts';
 import { named } from '../model/plain-sit.ts';
 import { distance, plainProject } from './plain-repulsion.ts';
 
@@ -29,8 +30,8 @@ function projected(settings: ProjectionSettings): { got: number[][]; plain: numb
 }
 
 describe('the projection', () => {
-  const all = (['mean', 'flatten'] as const).flatMap((pool) =>
-    (['mlp', 'identity'] as const).flatMap((head) =>
+  const all = (['mean', 'max', 'flatten'] as const).flatMap((pool) =>
+    (['mlp', 'mlp3', 'linear', 'identity'] as const).flatMap((head) =>
       [false, true].flatMap((centre) => [false, true].map((normalize) => ({ pool, head, centre, normalize }))),
     ),
   );
@@ -66,7 +67,8 @@ describe('the projection', () => {
 it('identity, flattened and unnormalised, with the dispersive form and tau 1, is the dispersive loss of a block', () => {
   const settings: ProjectionSettings = { pool: 'flatten', head: 'identity', dim: 0, centre: false, normalize: false };
   const z = project(tf.tensor3d(features, [B, N, D]), {}, settings);
-  const got = repulsion(z, null, { tau: 1, reduction: 'global', perDimension: true, includeSelf: true }).arraySync();
+  const form = { ...defaultRepulsion(1).form, tau: 1, perDimension: true, includeSelf: true };
+  const got = repulsion({ z, queue: null, classes: null, positives: null }, form).arraySync();
   const rows = nested.map((tokens) => tokens.flat());
   let sum = 0;
   for (const a of rows) for (const b of rows) sum += Math.exp(-distance(a, b) / (N * D));

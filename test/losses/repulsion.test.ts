@@ -3,14 +3,25 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openCpuEngine } from '../../src/engine/eager/eager-engine.ts';
-import { pairDistances, type RepulsionForm, repulsion, squaredDistances } from '../../src/losses/repulsion.ts';
+import { pairDistances, squaredDistances } from '../../src/losses/distances.ts';
+import { repulsion } from '../../src/losses/repulsion.ts';
+import type { RepulsionForm } from '../../src/losses/repulsion-form.ts';
 import { normals, uniforms } from '../../src/random/philox.ts';
 import { slope } from '../model/plain-sit.ts';
 import { distance, plainRepulsion, type WeightedRow } from './plain-repulsion.ts';
 
 beforeAll(async () => void (await openCpuEngine()));
 
-const form: RepulsionForm = { tau: 0.5, reduction: 'global', perDimension: false, includeSelf: false };
+const form: RepulsionForm = {
+  kind: 'l2',
+  tau: 0.5,
+  margin: 1,
+  reduction: 'global',
+  perDimension: false,
+  includeSelf: false,
+  batch: true,
+  sameClass: true,
+};
 
 interface Queue {
   readonly rows: readonly number[][];
@@ -28,8 +39,10 @@ function taken(z: readonly number[][], queue: Queue | null, settings: RepulsionF
             rows: tf.tensor2d(queue.rows as number[][]),
             mask: tf.tensor1d([...queue.mask]),
             weight: tf.scalar(queue.weight),
+            labels: null,
           };
-    const f = (v: tf.Tensor) => repulsion(v as tf.Tensor2D, negatives, settings);
+    const f = (v: tf.Tensor) =>
+      repulsion({ z: v as tf.Tensor2D, queue: negatives, classes: null, positives: null }, settings);
     const input = tf.tensor2d(z as number[][]);
     return { value: f(input).dataSync()[0]!, gradient: [...tf.grad(f)(input).dataSync()] };
   });
@@ -134,6 +147,10 @@ const anyForm = fc.record({
   reduction: fc.constantFrom('global' as const, 'per-anchor' as const),
   perDimension: fc.boolean(),
   includeSelf: fc.boolean(),
+  kind: fc.constant('l2' as const),
+  margin: fc.constant(1),
+  batch: fc.constant(true),
+  sameClass: fc.constant(true),
 });
 
 describe('against a plain float64 sum over pairs', () => {

@@ -2,18 +2,25 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openCpuEngine } from '../../src/engine/eager/eager-engine.ts';
 import { spread } from '../../src/losses/spread.ts';
+import { hasCollapsed, hasFled } from '../../src/metrics/warning-signs.ts';
 import { normals } from '../../src/random/philox.ts';
 import { distance } from './plain-repulsion.ts';
 
 beforeAll(async () => void (await openCpuEngine()));
 
-function numbers(z: number[][], queue: { keys: number[][]; rows: number[][]; mask: number[] } | null) {
+interface Queue {
+  readonly keys: number[][];
+  readonly rows: number[][];
+  readonly mask: number[];
+}
+
+function numbers(z: number[][], queue: Queue | null, unit = true): Record<string, number> {
   return tf.tidy(() => {
-    const before =
-      queue === null
-        ? null
-        : { keys: tf.tensor2d(queue.keys), rows: tf.tensor2d(queue.rows), mask: tf.tensor1d(queue.mask) };
-    return Object.fromEntries(Object.entries(spread(tf.tensor2d(z), before)).map(([k, v]) => [k, v.dataSync()[0]!]));
+    const before = queue && { rows: tf.tensor2d(queue.rows), mask: tf.tensor1d(queue.mask) };
+    const keys = queue && { keys: tf.tensor2d(queue.keys), of: 'same inputs' as const };
+    return Object.fromEntries(
+      Object.entries(spread(tf.tensor2d(z), before, keys, unit)).map(([k, v]) => [k, v.dataSync()[0]!]),
+    );
   });
 }
 
@@ -117,4 +124,57 @@ describe('a batch against its queue', () => {
   it('has no shift and no similarity while the queue is empty', () => {
     expect(numbers(z, { keys: z, rows, mask: [0, 0, 0, 0, 0] })).toMatchObject({ shift: 0, similarity: 0, drift: 0 });
   });
+});
+
+describe('vectors that have no unit length', () => {
+  const apart = (rows: number[][], by: number) => rows.map(([x, y]) => [x! * 1e-3 + by, y! * 1e-3 + 5]);
+  const cluster = [
+    [1, 0],
+    [0, 1],
+    [-1, -1],
+  ];
+
+  it('are at a shift of 4 with no pair distance when the batch sits opposite its queue, whatever their scale', () => {
+    for (const scale of [1e-3, 1, 1e4]) {
+      const [z, rows] = [apart(cluster, 1), apart(cluster, -1)].map((of) => of.map((row) => row.map((v) => v * scale)));
+      const got = numbers(z!, { keys: z!, rows: rows!, mask: [1, 1, 1] }, false);
+      expect(got['shift']).toBeCloseTo(4, 3);
+      expect(got['pairDistance']).toBeLessThan(1e-4);
+      expect(hasFled({ shift: got['shift']! }) && hasCollapsed({ pairDistance: got['pairDistance']! })).toBe(true);
+    }
+  });
+
+  it('are at a pair distance of about 2 and no shift when batch and queue are spread alike, however far from 0', () => {
+    for (const scale of [1e-3, 1, 1e3]) {
+      const of = (purpose: string) => unitRows(purpose, 40, 6).map((row) => row.map((v) => (v + 2) * scale));
+      const got = numbers(of('z'), { keys: of('z'), rows: of('rows'), mask: Array(40).fill(1) }, false);
+      expect(Math.abs(got['pairDistance']! - 2)).toBeLessThan(0.2);
+      expect(got['shift']).toBeLessThan(0.2);
+      expect(hasFled({ shift: got['shift']! }) || hasCollapsed({ pairDistance: got['pairDistance']! })).toBe(false);
+    }
+  });
+
+  it('without a queue have the pair distance of their directions, about', () => {
+    const scaled = unitRows('z', 8, 3).map((row) => row.map((v) => 50 * v));
+    expect(numbers(scaled, null, false)['pairDistance']).toBeCloseTo(
+      numbers(unitRows('z', 8, 3), null)['pairDistance']!,
+      4,
+    );
+    expect(
+      numbers(
+        [
+          [0, 0],
+          [0, 0],
+        ],
+        null,
+        false,
+      ),
+    ).toEqual({ pairDistance: 0, uniformity: 0 });
+  });
+});
+
+it('keys of second views are positives, not keys that lag behind', () => {
+  const z = tf.tensor2d(unitRows('z', 4, 3));
+  const got = spread(z, null, { keys: tf.tensor2d(unitRows('rows', 4, 3)), of: 'second views' });
+  expect(Object.keys(got).sort()).toEqual(['pairDistance', 'positiveDistance', 'uniformity']);
 });

@@ -68,14 +68,15 @@ describe('the metrics', () => {
     expect(await value(metrics, 'repulsor_learning_rate')).toBe(4e-3);
     expect(await value(metrics, 'repulsor_samples_per_second')).toBeCloseTo(32 / 0.08);
     expect(await value(metrics, 'repulsor_data_wait_ratio')).toBeCloseTo(0.25);
-    const { queueFill, queueCapacity, ageMax, ageMean, drift, shift, similarity, pairDistance, uniformity } =
-      stepReport(3).repulsion!;
+    const { queueFill, queueCapacity, ageMax, ageMean, blocks } = stepReport(3).repulsion!;
+    const { drift, positiveDistance, shift, similarity, pairDistance, uniformity } = blocks[0]!;
     const shown = {
       repulsor_queue_fill_rows: queueFill,
       repulsor_queue_capacity_rows: queueCapacity,
       repulsor_queue_age_max_steps: ageMax,
       repulsor_queue_age_mean_steps: ageMean,
       repulsor_key_drift: drift,
+      repulsor_positive_distance: positiveDistance,
       repulsor_queue_shift: shift,
       repulsor_queue_similarity: similarity,
       repulsor_pair_distance: pairDistance,

@@ -67,6 +67,8 @@ describe('the status block', () => {
           similarity: any,
           pairDistance: any,
           uniformity: any,
+          positiveDistance: any,
+          blocks: fc.constant([]),
         }),
       ),
     });

@@ -89,9 +89,10 @@ describe.skipIf(missing)('a real run, killed and started again under the eyes of
     expect(perStep.map(({ value }) => value)).toEqual([32]);
   });
 
-  test('fills every panel of the dashboard but those on dead letters and limits, of which it has none', async () => {
+  test('fills every panel of the dashboard but those on dead letters, limits and positives, of which it has none', async () => {
     const left = (unit: string) => `min by (run, topic, need) (repulsor_retention_headroom_${unit}{run=~"$run"})`;
     const expected = [
+      'Drift of the keys: repulsor_positive_distance{run=~"$run"}: no series',
       `Retention headroom in time: ${left('seconds')}: no series`,
       `Retention headroom in bytes: ${left('bytes')}: no series`,
       'Dead letters by reason: repulsor_dead_letters_total{run=~"$run"}: no series',

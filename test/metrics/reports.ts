@@ -1,6 +1,15 @@
 import type { Headroom } from '../../src/trainer/headroom.ts';
 import type { CommitReport, StepReport } from '../../src/trainer/report.ts';
 
+const SPREAD = {
+  drift: 0.02,
+  positiveDistance: 0.3,
+  shift: 0.1,
+  similarity: 0.05,
+  pairDistance: 1.9,
+  uniformity: -2.5,
+};
+
 /** A step's report with plausible numbers; `changes` replaces some. */
 export function stepReport(step: number, changes: Partial<StepReport> = {}): StepReport {
   const flow = 0.2 + 1 / step;
@@ -18,11 +27,8 @@ export function stepReport(step: number, changes: Partial<StepReport> = {}): Ste
       queueCapacity: 4096,
       ageMax: Math.min(step, 128),
       ageMean: Math.min(step, 128) / 2,
-      drift: 0.02,
-      shift: 0.1,
-      similarity: 0.05,
-      pairDistance: 1.9,
-      uniformity: -2.5,
+      ...SPREAD,
+      blocks: [{ block: 1, ...SPREAD }],
     },
     ...changes,
   };

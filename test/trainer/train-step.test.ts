@@ -58,6 +58,47 @@ const KINDS: Record<string, Losses> = {
   'a flattened head, each anchor its own log': {
     repulsion: { ...repulsion, projection: { pool: 'flatten', dim: 3 }, form: { reduction: 'per-anchor' } },
   },
+  'two blocks, and a hinge': {
+    repulsion: {
+      ...repulsion,
+      block: [1, 2],
+      projection: { head: 'linear', dim: 3 },
+      form: { kind: 'hinge', margin: 2 },
+    },
+  },
+  'unnormalised covariances, pooled by the greatest': {
+    repulsion: {
+      ...repulsion,
+      projection: { pool: 'max', head: 'mlp3', dim: 3, normalize: false },
+      form: { kind: 'covariance' },
+    },
+  },
+  'InfoNCE as MoCo has it, other classes only, and no rows of the day before': {
+    repulsion: {
+      ...repulsion,
+      queue: 5,
+      maxAge: 1,
+      form: { kind: 'info-nce', reduction: 'per-anchor', tau: 0.3, batch: false, sameClass: false },
+      view: { shift: 1, flip: true },
+    },
+  },
+  'positives without a queue, of current keys at the same time': {
+    repulsion: {
+      ...repulsion,
+      queue: 0,
+      keyMomentum: null,
+      form: { kind: 'info-nce' },
+      view: { time: 'same' },
+    },
+  },
+  'cosines of unnormalised vectors, current keys, other classes only': {
+    repulsion: {
+      ...repulsion,
+      keyMomentum: null,
+      projection: { dim: 3, normalize: false },
+      form: { kind: 'cosine', sameClass: false },
+    },
+  },
   'no repulsion': { repulsion: null },
 };
 
@@ -120,7 +161,8 @@ describe('a step', () => {
         slow: numbers('slow'),
         queue: [],
       };
-      for (const [i, queueWeight] of (k > 0 ? [1, 0.5] : [1]).entries()) {
+      const weights = k === 0 ? [1] : pipeline.losses.repulsion?.maxAge === 1 ? [1, 0.5, 0.7] : [1, 0.5];
+      for (const [i, queueWeight] of weights.entries()) {
         const step = i + 1;
         const batch = batchOf(pipeline, step, queueWeight);
         const outputs = await program.run(batch, step);
@@ -152,7 +194,8 @@ describe('a step', () => {
           for (let row = from; row < step * b; row++) {
             const slot = row % k;
             const held = plain.queue[row - from]!;
-            close(state['queue.rows']!.data.subarray(slot * 3, slot * 3 + 3), held.key, 1e-4, `row ${row}`);
+            const d = keyDim(pipeline);
+            close(state['queue.rows']!.data.subarray(slot * d, slot * d + d), held.key, 1e-4, `row ${row}`);
             expect(state['queue.labels']!.data[slot]).toBe(held.label);
             expect(state['queue.steps']!.data[slot]).toBe(held.step);
           }
