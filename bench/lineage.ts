@@ -112,7 +112,17 @@ async function writeRun(scratch: string, options: LineageOptions, note: (line: s
   const store = await openFolderStore(blobs);
   const committer = await openCommitter({ log, store, run: id, seed: 1, config, engine: 'none' });
   const noKeys = keysDigest(new Float32Array(0));
-  const position = { epoch: 0, samples: 0, windows: 0, next: [], turn: 0, bounds: null, window: null, seen: [] };
+  const position = {
+    epoch: 0,
+    samples: 0,
+    windows: 0,
+    next: [],
+    turn: 0,
+    bounds: null,
+    window: null,
+    seen: [],
+    encoder: null,
+  };
   let digest: Uint8Array = ZERO_DIGEST;
   for (let first = 1; first <= options.steps; first += options.everySteps) {
     const last = Math.min(options.steps, first + options.everySteps - 1);

@@ -13,6 +13,7 @@ const BAD_REASONS = [
   'image', // an image file that is damaged or of another format
   'shape', // an image of another shape than its record or the pipeline says
   'non_finite', // a latent that is infinite or not a number
+  'encoder', // latents of another encoder than the run's
 ] as const;
 
 export type BadReason = (typeof BAD_REASONS)[number];
@@ -30,6 +31,7 @@ const HINTS: Record<BadReason, string> = {
   image: 'write images that open elsewhere, under the encoding they are in',
   shape: 'resize the images before they are written, or set the pipeline to their shape',
   non_finite: 'check the encoder that made the latents',
+  encoder: 'keep the latents of each encoder in a topic of their own, or start a new run',
 };
 
 /** A BAD_RECORD error with its reason. The message says what is wrong; where it lay is added by the operators. */

@@ -3,12 +3,25 @@ import { BadRecord } from './bad-record.ts';
 import { halvesToFloats } from './half-float.ts';
 import { decodeImageFile } from './image-file.ts';
 import { DEFAULT_LIMITS, type ImageLimits } from './limits.ts';
-import type { ImageBatch } from './records.ts';
+import type { Encoding, ImageBatch } from './records.ts';
 
 export type Shape = readonly [height: number, width: number, channels: number];
 
-/** One image, row-major HWC: u8 pixels, or the float32 values of a latent. */
-export type Pixels = Uint8Array | Float32Array;
+/** What an encoder says of an image: a normal distribution for each element, independent of the others. Row-major HWC. */
+export interface Moments {
+  readonly mean: Float32Array;
+  /** Standard deviations, none below 0. */
+  readonly std: Float32Array;
+}
+
+/** One image, row-major HWC: u8 pixels, the float32 values of a latent, or the distribution to draw a latent from. */
+export type Pixels = Uint8Array | Float32Array | Moments;
+
+/** Bytes of an element, decoded. */
+const ELEMENT_BYTES: Partial<Record<Encoding, number>> = { LATENT_F32: 4, LATENT_F16: 4, LATENT_MOMENTS_F32: 8 };
+
+/** Whether the images are an encoder's latents, not pixels. */
+export const isLatent = ({ encoding }: Pick<ImageBatch, 'encoding'>): boolean => encoding in ELEMENT_BYTES;
 
 /** The images of a record in its order: each its pixels, or why it is bad. */
 export type DecodedImages = readonly (Pixels | BadRecord)[];
@@ -19,7 +32,7 @@ export type DecodedImages = readonly (Pixels | BadRecord)[];
  */
 export function checkImageBatch(batch: ImageBatch, limits: ImageLimits = DEFAULT_LIMITS): Shape {
   const { shape, images, labels, encoding } = batch;
-  const latent = encoding === 'LATENT_F32' || encoding === 'LATENT_F16';
+  const latent = isLatent(batch);
   const [height = 0, width = 0, channels = 0] = shape;
   const sides = [height, width];
   if (shape.length !== 3 || sides.some((side) => side < 1 || side > limits.side)) {
@@ -35,7 +48,7 @@ export function checkImageBatch(batch: ImageBatch, limits: ImageLimits = DEFAULT
   if (images.length < 1 || images.length > limits.images) {
     throw new BadRecord('count', `${images.length} images; a record has 1 to ${limits.images}`);
   }
-  const decodedBytes = images.length * height * width * channels * (latent ? 4 : 1);
+  const decodedBytes = images.length * height * width * channels * (ELEMENT_BYTES[encoding] ?? 1);
   if (decodedBytes > limits.decodedBytes) {
     throw new BadRecord('too_large', `its images take ${decodedBytes} bytes; the limit is ${limits.decodedBytes}`);
   }
@@ -69,6 +82,8 @@ async function decodeImage(bytes: Uint8Array, encoding: ImageBatch['encoding'], 
       return filled(bytes, elements);
     case 'LATENT_F32':
       return finite(floats(filled(bytes, elements * 4)));
+    case 'LATENT_MOMENTS_F32':
+      return moments(filled(bytes, elements * 8), elements);
     case 'LATENT_F16':
       return finite(halvesToFloats(filled(bytes, elements * 2)));
     default:
@@ -86,6 +101,14 @@ function finite(values: Float32Array): Float32Array {
     if (!Number.isFinite(values[i])) throw new BadRecord('non_finite', `element ${i} is ${values[i]}`);
   }
   return values;
+}
+
+function moments(bytes: Uint8Array, elements: number): Moments {
+  const values = finite(floats(bytes));
+  const std = values.subarray(elements);
+  const negative = std.findIndex((value) => value < 0);
+  if (negative >= 0) throw new BadRecord('non_finite', `the deviation of element ${negative} is ${std[negative]}`);
+  return { mean: values.subarray(0, elements), std };
 }
 
 /** A copy: the record's bytes need not be aligned for a float view. */

@@ -4,7 +4,15 @@
  * What the fields mean is said in the schemas.
  */
 
-export type Encoding = 'RAW_U8' | 'PNG' | 'JPEG' | 'WEBP' | 'LATENT_F32' | 'LATENT_F16';
+export type Encoding = 'RAW_U8' | 'PNG' | 'JPEG' | 'WEBP' | 'LATENT_F32' | 'LATENT_F16' | 'LATENT_MOMENTS_F32';
+
+/** Which model made latents, which turns them back (null: not said), and what they are multiplied by for training. */
+export interface Encoder {
+  /** Hex: src/onnx/onnx-digest.ts. */
+  sha256: string;
+  decoder: string | null;
+  scale: number;
+}
 
 export interface ImageBatch {
   /** Height, width, channels. */
@@ -15,6 +23,8 @@ export interface ImageBatch {
   /** Milliseconds since the epoch. */
   eventTime: number;
   source: string;
+  /** Null for pixels, and for latents of an encoder that is not named. */
+  encoder: Encoder | null;
 }
 
 export interface Negatives {
@@ -74,6 +84,7 @@ export interface StoredPosition {
   seen: { topic: string; partition: number; offset: number; checksum: number }[];
   bounds: { topic: string; partition: number; begin: number; end: number }[] | null;
   window: { consumed: number; records: { topic: string; partition: number; offsets: number[] }[] } | null;
+  encoder: { sha256: string | null; decoder: string | null } | null;
 }
 
 export interface Origin {

@@ -141,6 +141,7 @@ function toImageBatch({ images }: OpenRecord, eventTime: number, source: string)
     labels: labels.every((label) => label !== null) ? labels : null,
     eventTime,
     source,
+    encoder: null,
   };
 }
 

@@ -1,4 +1,5 @@
 import { defer, map, type OperatorFunction } from 'rxjs';
+import { RepulsorError } from '../errors.ts';
 import { uniforms } from '../random/philox.ts';
 import type { AugmentedSample, ShuffledSample } from './sample.ts';
 
@@ -11,12 +12,20 @@ export interface AugmentSettings {
 /** Draws are made for so many samples at once. Part of the stream's definition: it keys them. */
 const CHUNK = 1024;
 
-/** Decides each sample's flip from (seed, its ordinal) alone; `batch` carries it out while it copies. */
+/**
+ * Decides each sample's flip from (seed, its ordinal) alone; `batch` carries it out while it copies.
+ * Errors: CONFIG for latents, which cannot be mirrored.
+ */
 export function augment(settings: AugmentSettings): OperatorFunction<ShuffledSample, AugmentedSample> {
   return (source) =>
     defer(() => {
       const flipped = flips(settings);
-      return source.pipe(map((sample) => ({ ...sample, flipped: flipped(sample.ordinal) })));
+      return source.pipe(
+        map((sample) => {
+          if (settings.flip && !(sample.pixels instanceof Uint8Array)) throw noMirror();
+          return { ...sample, flipped: flipped(sample.ordinal) };
+        }),
+      );
     });
 }
 
@@ -33,4 +42,10 @@ export function flips({ flip, seed }: AugmentSettings): (ordinal: number) => boo
     }
     return draws[ordinal % CHUNK]! < 0.5;
   };
+}
+
+function noMirror(): RepulsorError {
+  return new RepulsorError('CONFIG', 'operators.flip mirrors images; a mirrored latent is that of no mirrored image', {
+    hint: 'set operators.flip to false, and encode each image both ways: repulsor ingest --encode ... --mirror',
+  });
 }

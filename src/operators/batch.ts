@@ -1,5 +1,6 @@
 import { Observable, type OperatorFunction } from 'rxjs';
 import type { Shape } from '../codec/images.ts';
+import { normals } from '../random/philox.ts';
 import type { SampleId, StreamPosition } from './position.ts';
 import { type AugmentedSample, positionAfter } from './sample.ts';
 
@@ -28,6 +29,8 @@ export interface BatchSettings {
   /** The label of a sample that has none. */
   readonly nullClass: number;
   readonly latentScale: number;
+  /** Keys what is drawn of latents' distributions. */
+  readonly seed: number;
   /** Told at the end of a bounded read how many samples were left over, too few for a batch. */
   readonly onLeftover?: (samples: number) => void;
 }
@@ -83,16 +86,24 @@ function emptyBatch(size: number, elements: number) {
   };
 }
 
-/** Puts one image into its place in the batch, normalised and, where asked, mirrored left to right. */
+/**
+ * Puts one image into its place in the batch, normalised and, where asked, mirrored left to right. Of a distribution a latent
+ * is drawn, another for each ordinal.
+ */
 export function place(
-  sample: Pick<AugmentedSample, 'pixels' | 'flipped'>,
+  sample: Pick<AugmentedSample, 'pixels' | 'flipped' | 'ordinal'>,
   into: Float32Array,
-  { shape, latentScale }: Pick<BatchSettings, 'shape' | 'latentScale'>,
+  { shape, latentScale, seed }: Pick<BatchSettings, 'shape' | 'latentScale' | 'seed'>,
 ): void {
-  const { pixels, flipped } = sample;
-  // Two loops, each over one type of array: a shared one runs ten times slower.
+  const { pixels, flipped, ordinal } = sample;
+  // A loop for each type of array: a shared one runs ten times slower.
   if (pixels instanceof Uint8Array) for (let i = 0; i < into.length; i++) into[i] = UNIT[pixels[i]!]!;
-  else for (let i = 0; i < into.length; i++) into[i] = pixels[i]! * latentScale;
+  else if (pixels instanceof Float32Array) for (let i = 0; i < into.length; i++) into[i] = pixels[i]! * latentScale;
+  else {
+    const { mean, std } = pixels;
+    const z = normals(seed, 'posterior', ordinal, into.length);
+    for (let i = 0; i < into.length; i++) into[i] = (mean[i]! + std[i]! * z[i]!) * latentScale;
+  }
   if (flipped) mirror(into, shape);
 }
 

@@ -24,7 +24,7 @@ export interface BatchesSettings {
   readonly epochs: number | null;
   /** Where a new run that follows its topics begins. */
   readonly from?: 'earliest' | 'latest';
-  /** Keys shuffling and flips. */
+  /** Keys shuffling, flips, and what is drawn of latents' distributions. */
   readonly seed: number;
   /** Height, width, channels that the model takes. */
   readonly shape: Shape;
@@ -110,6 +110,7 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     decode({
       shape,
       classes,
+      latentScale: settings.latentScale,
       limits,
       read,
       intake,
@@ -128,6 +129,7 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
       shape,
       nullClass: classes,
       latentScale: settings.latentScale,
+      seed,
       onLeftover(count) {
         leftover = count;
       },

@@ -31,7 +31,17 @@ export async function beginPosition(
     for (const [topic, places] of byTopic(bounds))
       if (places.every(({ begin, end }) => begin >= end)) throw nothingToRead(topic, nothingSince(since));
   const next = bounds.map(({ topic, partition, begin }) => ({ topic, partition, offset: begin }));
-  return { epoch: 0, samples: 0, windows: 0, next, turn: 0, seen: [], bounds: follow ? null : bounds, window: null };
+  return {
+    epoch: 0,
+    samples: 0,
+    windows: 0,
+    next,
+    turn: 0,
+    seen: [],
+    bounds: follow ? null : bounds,
+    window: null,
+    encoder: null,
+  };
 }
 
 function notThere({ topic, partition, earliest, end }: PlaceRange, offset: number): RepulsorError {

@@ -1,4 +1,4 @@
-import { concatMap, finalize, from, type OperatorFunction, tap } from 'rxjs';
+import { concatMap, defer, finalize, from, type OperatorFunction, tap } from 'rxjs';
 import { BadRecord } from '../codec/bad-record.ts';
 import { checkImageBatch, decodeImages, type Shape } from '../codec/images.ts';
 import { DEFAULT_LIMITS, type ImageLimits } from '../codec/limits.ts';
@@ -6,6 +6,8 @@ import type { ImageBatch } from '../codec/records.ts';
 import { decode as decodeRecord } from '../codec/single-object.ts';
 import type { LogRecord } from '../log/log.ts';
 import type { Gate } from './gate.ts';
+import { settleEncoder } from './one-encoder.ts';
+import type { LatentsEncoder } from './position.ts';
 import type { DecodedRecord, ReadRecord, Rejection, Sample } from './sample.ts';
 
 /** `used`: at least one image of it. */
@@ -16,6 +18,8 @@ export interface DecodeSettings {
   readonly shape: Shape;
   /** Labels are 0 to classes - 1. */
   readonly classes: number;
+  /** What latents are multiplied by; those of an encoder that says another scale are refused. */
+  readonly latentScale: number;
   readonly limits?: ImageLimits;
   /** Bytes of a record's value to its content. Default: Avro single-object encoding. @throws BadRecord */
   readonly read?: (value: Uint8Array) => ImageBatch | Promise<ImageBatch>;
@@ -26,35 +30,55 @@ export interface DecodeSettings {
 
 /**
  * Records to samples, in order. What cannot be used becomes a rejection of the record, or of one image of it; the other
- * images stay, and keep their index. Tombstones pass through empty.
+ * images stay, and keep their index. Tombstones pass through empty. The cursors say from here on whose latents were read.
  */
 export function decode(settings: DecodeSettings): OperatorFunction<ReadRecord, DecodedRecord> {
   const { intake, onRecord } = settings;
   return (source) =>
-    source.pipe(
-      tap(() => intake.hold()),
-      concatMap((read) =>
-        from(decodeOne(read, settings)).pipe(
-          tap((decoded) => onRecord?.(outcomeOf(decoded), decoded)),
-          // After the operators behind have taken the record, and held the gate where they have no room for another.
-          finalize(() => intake.release()),
+    defer(() => {
+      let encoder: LatentsEncoder | null = null;
+      return source.pipe(
+        tap(() => intake.hold()),
+        concatMap((read) =>
+          from(decodeOne(read, encoder, settings)).pipe(
+            tap((decoded) => {
+              encoder = decoded.cursor.encoder;
+              onRecord?.(outcomeOf(decoded), decoded);
+            }),
+            // After the operators behind have taken the record, and held the gate where they have no room for another.
+            finalize(() => intake.release()),
+          ),
         ),
-      ),
-    );
+      );
+    });
 }
 
 const outcomeOf = ({ record, samples }: DecodedRecord): RecordOutcome =>
   record.value === null ? 'tombstone' : samples.length > 0 ? 'used' : 'rejected';
 
-async function decodeOne(read: ReadRecord, settings: DecodeSettings): Promise<DecodedRecord> {
-  return { ...read, ...(await samplesOf(read.record, read.cursor.epoch, settings)) };
+async function decodeOne(
+  read: ReadRecord,
+  before: LatentsEncoder | null,
+  settings: DecodeSettings,
+): Promise<DecodedRecord> {
+  // Of a run that goes on, the position knew.
+  let encoder = before ?? read.cursor.encoder;
+  const found = await samplesOf(read.record, read.cursor.epoch, settings, (batch) => {
+    encoder = settleEncoder(encoder, batch, settings.latentScale);
+  });
+  const { cursor, epochEnd } = read;
+  return { ...read, ...found, cursor: { ...cursor, encoder }, epochEnd: epochEnd && { ...epochEnd, encoder } };
 }
 
-/** A record's usable images, and what is wrong with the others; a tombstone has neither. `epoch`: in which it was met. */
+/**
+ * A record's usable images, and what is wrong with the others; a tombstone has neither. `epoch`: in which it was met.
+ * `admit` may refuse the record as a whole. @throws what `admit` throws, but for BadRecord
+ */
 export async function samplesOf(
   { topic, partition, offset, value }: LogRecord,
   epoch: number,
   settings: Pick<DecodeSettings, 'shape' | 'classes' | 'limits' | 'read'>,
+  admit?: (batch: ImageBatch) => void,
 ): Promise<Pick<DecodedRecord, 'samples' | 'rejections'>> {
   if (value === null) return { samples: [], rejections: [] };
   const reject = (error: BadRecord, index: number | null, bytes: Uint8Array): Rejection => ({
@@ -75,6 +99,7 @@ export async function samplesOf(
     }
     const batch = await (settings.read ?? readSingleObject)(value);
     checkShape(checkImageBatch(batch, limits), settings.shape);
+    admit?.(batch);
     const images = await decodeImages(batch, limits);
     const samples: Sample[] = [];
     const rejections: Rejection[] = [];

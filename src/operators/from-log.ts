@@ -88,7 +88,8 @@ async function* follow(log: Log, settings: FromLogSettings, signal: AbortSignal)
   });
   checkEnds(ranges, position?.next ?? []);
   await checkSeen(log, ranges, position?.seen ?? [], signal);
-  let cursor: Cursor = { epoch: 0, next, turn: 0, seen: position?.seen ?? [], bounds: null };
+  const { seen, encoder } = position ?? { seen: [], encoder: null };
+  let cursor: Cursor = { epoch: 0, next, turn: 0, seen, bounds: null, encoder };
   const options = { maxBufferedBytes: settings.maxBufferedBytes };
   if (position?.window) {
     const records = await readWindow(log, position.window.records, { ...options, signal });
@@ -136,8 +137,8 @@ async function* pass(log: Log, settings: FromLogSettings, signal: AbortSignal): 
   );
   await checkSeen(log, ranges, position?.seen ?? [], signal);
   const start = bounds.map(({ topic, partition, begin }) => ({ topic, partition, offset: begin }));
-  const { epoch, next, turn, seen } = position ?? { epoch: 0, next: start, turn: 0, seen: [] };
-  let cursor: Cursor = { epoch, next, turn, seen, bounds };
+  const { epoch, next, turn, seen, encoder } = position ?? { epoch: 0, next: start, turn: 0, seen: [], encoder: null };
+  let cursor: Cursor = { epoch, next, turn, seen, bounds, encoder };
   let open = position?.window ?? null;
   let whole = position === null; // this epoch is read from its beginning
   const options = { signal, maxBufferedBytes: settings.maxBufferedBytes };

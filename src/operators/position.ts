@@ -38,6 +38,14 @@ export interface RecordRun {
   readonly offsets: readonly number[];
 }
 
+/** What made the latents of a run: one model for all of them. */
+export interface LatentsEncoder {
+  /** Its digest (src/onnx/onnx-digest.ts); null where the records name none. */
+  readonly sha256: string | null;
+  /** The digest of what turns them back into images; null where it is not known. */
+  readonly decoder: string | null;
+}
+
 /**
  * Where the input goes on. The snapshot means: resumes right after the last sample of the batch that carries it.
  * While a shuffle window is partly consumed, `window` names its records in reading order: a resumed stream reads
@@ -63,6 +71,8 @@ export interface StreamPosition {
     readonly consumed: number;
     readonly records: readonly RecordRun[];
   } | null;
+  /** Of the latents read so far; null before any. */
+  readonly encoder: LatentsEncoder | null;
 }
 
 /** Order of partitions everywhere: by topic (UTF-16 code units), then by number. */

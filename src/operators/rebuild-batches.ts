@@ -8,15 +8,14 @@ import type { SampleId } from './position.ts';
 /** Which samples a step took, as its journal entry says. */
 export interface BatchIdentity {
   readonly samples: readonly SampleId[];
-  /** Of the first sample: how many the run emitted before. Keys the flips. */
+  /** Of the first sample: how many the run emitted before. Keys the flips and draws. */
   readonly ordinal: number;
 }
 
-export interface RebuildSettings extends Pick<BatchSettings, 'shape' | 'latentScale'> {
+export interface RebuildSettings extends Pick<BatchSettings, 'shape' | 'latentScale' | 'seed'> {
   /** Labels are 0 to classes - 1; `classes` itself is the null class. */
   readonly classes: number;
   readonly flip: boolean;
-  readonly seed: number;
   /** Bytes of images held at most, half of them ahead of the reader; a batch or two are held in any case. Default 128 MiB. */
   readonly maxBytes?: number;
 }
@@ -100,6 +99,7 @@ interface Wanted {
   readonly into: Float32Array;
   readonly labels: Int32Array;
   readonly at: number;
+  readonly ordinal: number;
   readonly flipped: boolean;
   found: boolean;
   why: string | null;
@@ -122,7 +122,9 @@ async function rebuild<T extends BatchIdentity>(
     const labels = new Int32Array(of.samples.length);
     const wanted = of.samples.map(({ topic, partition, offset, index }, at) => {
       const into = images.subarray(at * elements, (at + 1) * elements);
-      const one: Wanted = { index, into, labels, at, flipped: flipped(of.ordinal + at), found: false, why: null };
+      const ordinal = of.ordinal + at;
+      const flip = flipped(ordinal);
+      const one: Wanted = { index, into, labels, at, ordinal, flipped: flip, found: false, why: null };
       const records = getOrMake(topics, topic, (): WantedRecords => new Map());
       const offsets = getOrMake(records, partition, () => new Map<number, Wanted[]>());
       getOrMake(offsets, offset, (): Wanted[] => []).push(one);
@@ -166,7 +168,8 @@ async function readTopic(
             rejection?.message ?? (record.value === null ? 'it is a tombstone now' : 'the record has no such image');
           continue;
         }
-        place({ pixels: sample.pixels, flipped: one.flipped }, one.into, settings);
+        const { ordinal, flipped } = one;
+        place({ pixels: sample.pixels, flipped, ordinal }, one.into, settings);
         one.labels[one.at] = sample.label ?? settings.classes;
         one.found = true;
       }

@@ -1,7 +1,15 @@
 import type { BadReason } from '../codec/bad-record.ts';
 import type { Pixels } from '../codec/images.ts';
 import type { LogRecord } from '../log/log.ts';
-import type { PartitionBounds, PartitionOffset, RecordRun, SampleId, SeenRecord, StreamPosition } from './position.ts';
+import type {
+  LatentsEncoder,
+  PartitionBounds,
+  PartitionOffset,
+  RecordRun,
+  SampleId,
+  SeenRecord,
+  StreamPosition,
+} from './position.ts';
 
 /** How far a read has come: the part of a StreamPosition that concerns the log. Never changed once made. */
 export interface Cursor {
@@ -11,6 +19,7 @@ export interface Cursor {
   readonly turn: number;
   readonly seen: readonly SeenRecord[];
   readonly bounds: readonly PartitionBounds[] | null;
+  readonly encoder: LatentsEncoder | null;
 }
 
 /** What `fromLog` emits. */

@@ -13,6 +13,7 @@ const NOWHERE: StreamPosition = {
   epoch: 0,
   samples: 0,
   windows: 0,
+  encoder: null,
   seen: [],
   next: [],
   turn: 0,

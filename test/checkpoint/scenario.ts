@@ -64,6 +64,7 @@ export function positionAt(s: Scenario, step: number): StreamPosition {
     windows: step,
     next: [0, 1].map((partition) => ({ topic: 'images', partition, offset: step * 2 + 2 })),
     turn: 0,
+    encoder: null,
     seen: [{ topic: 'images', partition: 1, offset: step * 2 + 1, checksum: step }],
     bounds: null,
     window: { consumed: 1, records: [{ topic: 'images', partition: 1, offsets: [step * 2, step * 2 + 1] }] },

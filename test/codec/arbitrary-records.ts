@@ -16,6 +16,7 @@ const position = fc.record({
   turn: int,
   seen: some(fc.record({ topic: text, partition: int, offset: long, checksum: long })),
   bounds: fc.option(some(fc.record({ topic: text, partition: int, begin: long, end: long }))),
+  encoder: fc.option(fc.record({ sha256: fc.option(text), decoder: fc.option(text) })),
   window: fc.option(
     fc.record({ consumed: int, records: some(fc.record({ topic: text, partition: int, offsets: some(long) })) }),
   ),
@@ -25,11 +26,12 @@ const position = fc.record({
 export const arbitraryRecords: { [K in RecordKind]: fc.Arbitrary<Records[K]> } = {
   'image-batch': fc.record({
     shape: some(int),
-    encoding: fc.constantFrom('RAW_U8', 'PNG', 'JPEG', 'WEBP', 'LATENT_F32', 'LATENT_F16'),
+    encoding: fc.constantFrom('RAW_U8', 'PNG', 'JPEG', 'WEBP', 'LATENT_F32', 'LATENT_F16', 'LATENT_MOMENTS_F32'),
     images: some(bytes),
     labels: fc.option(some(int)),
     eventTime: long,
     source: text,
+    encoder: fc.option(fc.record({ sha256: text, decoder: fc.option(text), scale: fc.double({ noNaN: true }) })),
   }),
   negatives: fc.record({ step: long, rows: int, dim: int, keys: bytes, labels: some(int) }),
   'step-journal': fc.record({

@@ -19,10 +19,12 @@ const batch = (
   labels,
   eventTime: 0,
   source: '',
+  encoder: null,
 });
 
 /** Pixels as arrays, bad images as their reason. */
-const told = (images: DecodedImages) => images.map((image) => (image instanceof BadRecord ? image.reason : [...image]));
+const told = (images: DecodedImages) =>
+  images.map((image) => (image instanceof BadRecord ? image.reason : [...(image as Uint8Array | Float32Array)]));
 
 const reason = (work: Promise<unknown>): Promise<string> =>
   work.then(

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { compileSchema } from '../../src/codec/record-type.ts';
+import { currentSchema } from '../../src/codec/schemas.ts';
 import { decode } from '../../src/codec/single-object.ts';
 
 /** A record as an earlier version wrote it: single-object encoding under the schema kept in schemas/past. */
@@ -45,6 +46,37 @@ test('a commit of version 0.1 is read: its position names one topic, and no reco
     config: '{}',
   };
   const read = decode('commit', writtenThen('commit.1.avsc', commit));
-  expect(structuredClone(read.position)).toEqual({ ...position, seen: [] });
+  expect(structuredClone(read.position)).toEqual({ ...position, seen: [], encoder: null });
   expect(read).toMatchObject({ run: 'run', step: 3, journalEnd: 3 });
+});
+
+test('images of version 0.1 are read: they name no encoder', () => {
+  const batch = {
+    shape: [1, 1, 2],
+    encoding: 'LATENT_F32',
+    images: [Buffer.from(Float32Array.of(1, 2).buffer)],
+    labels: [3],
+    eventTime: 5,
+    source: 'then',
+  };
+  const read = decode('image-batch', writtenThen('image-batch.1.avsc', batch));
+  expect({ ...read }).toEqual({ ...batch, encoder: null });
+});
+
+test('a reader that knows only the schema of version 0.1 refuses latents of today by name', () => {
+  const past = new URL('../../schemas/past/image-batch.1.avsc', import.meta.url);
+  const then = compileSchema(JSON.parse(readFileSync(past, 'utf8')));
+  const now = currentSchema('image-batch');
+  const batch = {
+    shape: [1, 1, 1],
+    encoding: 'LATENT_MOMENTS_F32',
+    images: [new Uint8Array(8)],
+    labels: null,
+    eventTime: 0,
+    source: '',
+    encoder: null,
+  };
+  // Under its fingerprint it is unknown to that version; where a registry gives the schema, the encoding is.
+  expect(now.fingerprint).not.toBe(then.fingerprint);
+  expect(() => then.read(now.write(batch), now)).toThrow(/does not read as repulsor.ImageBatch/);
 });

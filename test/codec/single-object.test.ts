@@ -141,6 +141,7 @@ describe('single-object encoding', () => {
       labels: null,
       eventTime: 0,
       source: '',
+      encoder: null,
     }).subarray(0, 10);
     const claim = Uint8Array.from([...header, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40, 0x02]);
     const started = performance.now();

@@ -59,7 +59,17 @@ export async function commitSteps(committer: Committer, { step, digest }: Made, 
     journal.push(entry);
     last = entry.digest;
   }
-  const position = { epoch: 0, samples: 0, windows: 0, next: [], turn: 0, bounds: null, window: null, seen: [] };
+  const position = {
+    epoch: 0,
+    samples: 0,
+    windows: 0,
+    next: [],
+    turn: 0,
+    bounds: null,
+    window: null,
+    seen: [],
+    encoder: null,
+  };
   await committer.commit({ step: step + steps.steps, state: {}, position, journal, negatives: [], queue: null });
   return { step: step + steps.steps, digest: last };
 }

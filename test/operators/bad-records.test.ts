@@ -37,6 +37,7 @@ const other = (fields: object) =>
     labels: null,
     eventTime: 0,
     source: '',
+    encoder: null,
     ...fields,
   });
 

@@ -17,7 +17,7 @@ async function topicOf(values: Uint8Array[]): Promise<MemoryLog> {
 }
 
 const record = (shape: number[], encoding: Encoding, images: Uint8Array[], labels: number[] | null = null) =>
-  encode('image-batch', { shape, encoding, images, labels, eventTime: 12, source: '' });
+  encode('image-batch', { shape, encoding, images, labels, eventTime: 12, source: '', encoder: null });
 
 describe('a batch', () => {
   test('holds pixels as float32 in [-1, 1], labels with the null class, identities and event times', async () => {

@@ -40,6 +40,7 @@ class EndlessLog {
               labels: null,
               eventTime: 0,
               source: '',
+              encoder: null,
             });
       yield { topic, partition: 0, offset, timestamp: 0, key: null, value, headers: {} };
     }

@@ -222,6 +222,7 @@ describe.skipIf(broker === null)('input topics on Kafka', () => {
       labels: null,
       eventTime: 0,
       source: '',
+      encoder: null,
     });
     expect(large.length).toBeGreaterThan(250_000);
     const limits = { recordBytes: 2 ** 20, images: 200_000, side: 4, channels: 1, decodedBytes: 2 ** 20 };

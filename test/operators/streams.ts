@@ -59,6 +59,7 @@ export function imageBatch(record: number, count: number, bad: readonly number[]
     labels: record % 3 === 0 ? null : indices.map((index) => (record + index) % 10),
     eventTime: 1_000 * record,
     source: '',
+    encoder: null,
   });
 }
 

@@ -78,7 +78,14 @@ export function someDigits(count: number): ImageSource {
 /** A record of images, as a writer of any language would make it. */
 export function imageRecord(over: Partial<Records['image-batch']> = {}): Uint8Array {
   const batch = { shape: [28, 28, 1], encoding: 'RAW_U8', labels: [3], eventTime: 0, source: 'test' } as const;
-  return encode('image-batch', { ...batch, shape: [28, 28, 1], labels: [3], images: [new Uint8Array(784)], ...over });
+  return encode('image-batch', {
+    ...batch,
+    shape: [28, 28, 1],
+    labels: [3],
+    images: [new Uint8Array(784)],
+    encoder: null,
+    ...over,
+  });
 }
 
 /** Makes the topic: 200 digits in two partitions, in records of 13. */
