@@ -9,6 +9,8 @@ import { formatTable, short } from './table.ts';
 const BENCHMARKS = new Map<string, () => Promise<{ readonly benchmark: Benchmark }>>([
   ['commit', () => import('./commit.ts')],
   ['lineage', () => import('./lineage.ts')],
+  ['pipeline', () => import('./pipeline.ts')],
+  ['train-step', () => import('./train-step.ts')],
 ]);
 
 const program = new Command('bench')

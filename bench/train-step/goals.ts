@@ -1,0 +1,39 @@
+import { type Goal, goal } from '../benchmark.ts';
+import type { ShapeFigures } from './measure-shape.ts';
+
+const FP32_OVER_EAGER = { a: 1.15, b: 1.15, c: 1 } as const;
+const BF16_OVER_AUTOCAST = 1.3;
+const BEST_OVER_BEST = 1.1;
+const PEAK_SHARE = 0.6;
+const RSS_OVER_PEER = 1;
+const REPULSION_OVER_PLAIN = 1.02;
+const COMPILE_SECONDS = 15;
+
+/** What a shape is held to; without peers, what can be said without them. A side that is not there meets no goal. */
+export function goalsOf(figures: ShapeFigures): Record<string, Goal> {
+  const { shape, sides, ratios, repulsion_cost, agreement } = figures;
+  const ours = sides['ours fp32'];
+  const ratio = (name: string): number => ratios[name]?.median ?? Number.NaN;
+  const rss = (our: string, their: string): number =>
+    (sides[our]?.peak_bytes ?? Number.NaN) / (sides[their]?.peak_bytes ?? Number.NaN);
+  const comparisons = {
+    [`fp32_over_torch_eager_${shape}`]: goal(ratio('ours fp32 / torch eager fp32'), '>=', FP32_OVER_EAGER[shape]),
+    [`bf16_over_torch_autocast_${shape}`]: goal(ratio('ours bf16 / torch eager bf16'), '>=', BF16_OVER_AUTOCAST),
+    [`best_over_torch_best_${shape}`]: goal(ratio('best of ours / best of torch'), '>=', BEST_OVER_BEST),
+    [`peak_rss_over_torch_${shape}`]: goal(rss('ours fp32', 'torch eager fp32'), '<=', RSS_OVER_PEER),
+  };
+  return {
+    ...(agreement === null ? {} : comparisons),
+    [`peak_share_${shape}`]: goal(ours?.peak_share.median ?? Number.NaN, '>=', PEAK_SHARE),
+    ...(repulsion_cost === null
+      ? {}
+      : {
+          repulsion_65536_over_plain_b: goal(
+            repulsion_cost['momentum keys']?.median ?? Number.NaN,
+            '<=',
+            REPULSION_OVER_PLAIN,
+          ),
+        }),
+    ...(shape === 'a' ? { compile_seconds_a: goal(ours?.compile_seconds ?? Number.NaN, '<=', COMPILE_SECONDS) } : {}),
+  };
+}

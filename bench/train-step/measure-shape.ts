@@ -1,0 +1,206 @@
+import { join } from 'node:path';
+import { hasCode } from '../../src/errors.ts';
+import type { Pipeline } from '../../src/trainer/pipeline.ts';
+import { trainLayout } from '../../src/trainer/train-state.ts';
+import { type Spread, spread } from '../spread.ts';
+import { inTurns, ratios } from '../turns.ts';
+import { type Agreement, checkArithmetic } from './check-arithmetic.ts';
+import type { OurLast } from './our-process.ts';
+import type { PeakTurn } from './peak-process.ts';
+import { type StepWork, stepWork } from './products.ts';
+import { type Shape, shapePipeline } from './shapes.ts';
+import { type Side, startOurs, startPeak, startTorchSide } from './sides.ts';
+import type { OpenMp } from './torch-side.ts';
+
+export interface ShapeOptions {
+  readonly rounds: number;
+  readonly turnSeconds: number;
+  readonly threads: number;
+  readonly peers: boolean;
+  readonly compiledPeers: boolean;
+  /** A folder for what the sides hand each other. */
+  readonly scratch: string;
+}
+
+export interface SideFigures extends OurLast {
+  readonly version: string;
+  readonly images_per_second: Spread;
+  readonly step_seconds: Spread;
+  /** From the pipeline to the end of the first step, less a usual step. */
+  readonly compile_seconds: number;
+  /** In the graph; null for a peer. */
+  readonly ops: number | null;
+  /** Of the measured peak of float32 matrix products, turn by turn. */
+  readonly peak_share: Spread;
+}
+
+export interface ShapeFigures {
+  readonly shape: Shape;
+  readonly parameters: number;
+  readonly batch: number;
+  readonly work: StepWork;
+  /** What float32 products of this machine reach, and additions of long vectors. */
+  readonly peak_flops_per_second: Spread;
+  readonly peak_bytes_per_second: Spread;
+  /** Least seconds of a float32 step by its operations and by its bytes: the larger one bounds it. */
+  readonly floor: { readonly by_flops_seconds: number; readonly by_bytes_seconds: number };
+  /** By name, as `ours fp32` or `torch eager bf16`. */
+  readonly sides: Readonly<Record<string, SideFigures>>;
+  /** Sides that are not to be had, and why. */
+  readonly missing: Readonly<Record<string, string>>;
+  /** Images a second of one of ours over one of PyTorch's, turn by turn: `ours fp32 / torch eager fp32`. */
+  readonly ratios: Readonly<Record<string, Spread>>;
+  /** Step time over that of plain flow matching, by what is added; of shape b. */
+  readonly repulsion_cost: Readonly<Record<string, Spread>> | null;
+  /** null without peers. */
+  readonly agreement: Agreement | null;
+  /** What was the faster one for PyTorch here; null without it. */
+  readonly torch: { readonly adamw: 'fused' | 'foreach'; readonly openmp_wait: OpenMp } | null;
+}
+
+type Start = () => Promise<Side>;
+type Say = (line: string) => void;
+
+/** The sides of one shape, in turns; then, for shape b, what the repulsion costs over plain flow matching. */
+export async function measureShape(shape: Shape, options: ShapeOptions, note: Say): Promise<ShapeFigures> {
+  const say: Say = (line) => note(`shape ${shape}: ${line}`);
+  const pipeline = await shapePipeline(shape);
+  const { threads } = options;
+  const checked = options.peers
+    ? await checkArithmetic(pipeline, join(options.scratch, `${shape}.safetensors`), threads, say)
+    : null;
+  const missing: Record<string, string> = {};
+  const starts: Record<string, Start> = { 'ours fp32': () => startOurs('ours fp32', { pipeline, threads }) };
+  const inBf16 = await bf16Pipeline(shape);
+  if (inBf16 === null) missing['ours bf16'] = 'this version has no setting `precision`';
+  else starts['ours bf16'] = () => startOurs('ours bf16', { pipeline: inBf16, threads });
+  for (const compile of options.compiledPeers ? [false, true] : [false])
+    for (const precision of ['fp32', 'bf16'] as const) {
+      const name = `torch ${compile ? 'compiled' : 'eager'} ${precision}`;
+      if (checked === null) missing[name] = 'measured without peers';
+      else {
+        const task = { pipeline, precision, compile, fused: checked.fused, threads };
+        starts[name] = () => startTorchSide(name, task, checked.openmp);
+      }
+    }
+  const { sides, seconds, peaks } = await measureSides(starts, options, say);
+  const work = stepWork(pipeline);
+  const flops = peaks.map(({ flops_per_second }) => flops_per_second);
+  const peak_flops_per_second = spread(flops);
+  const peak_bytes_per_second = spread(peaks.map(({ bytes_per_second }) => bytes_per_second));
+  const { batch } = pipeline.operators;
+  const figuresOf = (name: string): SideFigures => ({
+    ...sides[name]!,
+    step_seconds: spread(seconds[name]!),
+    images_per_second: spread(seconds[name]!.map((step) => batch / step)),
+    peak_share: spread(seconds[name]!.map((step, round) => work.flops / step / flops[round]!)),
+  });
+  return {
+    shape,
+    parameters: trainLayout(pipeline).size,
+    batch,
+    work,
+    peak_flops_per_second,
+    peak_bytes_per_second,
+    floor: {
+      by_flops_seconds: work.flops / peak_flops_per_second.median,
+      by_bytes_seconds: work.bytes / peak_bytes_per_second.median,
+    },
+    sides: Object.fromEntries(Object.keys(sides).map((name) => [name, figuresOf(name)])),
+    missing,
+    ratios: ratiosOf(seconds),
+    repulsion_cost: shape === 'b' ? await repulsionCost(options, say) : null,
+    agreement: checked?.agreement ?? null,
+    torch: checked && { adamw: checked.fused ? 'fused' : 'foreach', openmp_wait: checked.openmp },
+  };
+}
+
+async function bf16Pipeline(shape: Shape): Promise<Pipeline | null> {
+  try {
+    return await shapePipeline(shape, ['precision=bf16']);
+  } catch (error) {
+    if (hasCode(error, 'CONFIG')) return null;
+    throw error;
+  }
+}
+
+interface Measured {
+  readonly sides: Record<string, Omit<SideFigures, 'images_per_second' | 'step_seconds' | 'peak_share'>>;
+  /** Of a step, by side, turn by turn. */
+  readonly seconds: Record<string, number[]>;
+  readonly peaks: PeakTurn[];
+}
+
+/** Starts the sides one after another, lets them take turns, and ends them. */
+async function measureSides(
+  starts: Readonly<Record<string, Start>>,
+  options: Pick<ShapeOptions, 'rounds' | 'turnSeconds' | 'threads'>,
+  say: Say,
+): Promise<Measured> {
+  const started = new Map<string, Side>();
+  const peak = await startPeak({ threads: options.threads });
+  try {
+    for (const [name, start] of Object.entries(starts)) {
+      say(`${name}: starting ...`);
+      started.set(name, await start());
+    }
+    // All take the same number of steps, of the slowest one about as many seconds as a turn has.
+    const slowest = Math.max(...[...started.values()].map(({ step_seconds }) => step_seconds));
+    const steps = Math.max(1, Math.round(options.turnSeconds / slowest));
+    say(`${options.rounds} rounds of ${steps} steps ...`);
+    const peaks: PeakTurn[] = [];
+    const takePeak = async (): Promise<number> => peaks.push(await peak.turn());
+    const turns = [...started].map(([name, side]) => [name, () => side.turn(steps)] as const);
+    const seconds: Record<string, number[]> = await inTurns(options.rounds, {
+      ...Object.fromEntries(turns),
+      peak: takePeak,
+    });
+    delete seconds['peak'];
+    const sides: Measured['sides'] = {};
+    for (const [name, side] of started) {
+      const { version, compile_seconds, ops } = side;
+      sides[name] = { version, compile_seconds, ops, ...(await side.end()) };
+    }
+    await peak.end();
+    return { sides, seconds, peaks };
+  } finally {
+    for (const side of [peak, ...started.values()]) side.kill();
+  }
+}
+
+/** Ours over PyTorch's: of the same precision, and the fastest over the fastest. */
+function ratiosOf(seconds: Readonly<Record<string, number[]>>): Record<string, Spread> {
+  const found: Record<string, Spread> = {};
+  const names = Object.keys(seconds);
+  const ours = names.filter((name) => name.startsWith('ours'));
+  const theirs = names.filter((name) => name.startsWith('torch'));
+  for (const our of ours)
+    for (const their of theirs)
+      if (our.split(' ').at(-1) === their.split(' ').at(-1))
+        found[`${our} / ${their}`] = ratios(seconds[their]!, seconds[our]!);
+  const fastest = (of: readonly string[]): string | undefined =>
+    of.toSorted((a, b) => spread(seconds[a]!).median - spread(seconds[b]!).median)[0];
+  const [best, bestPeer] = [fastest(ours), fastest(theirs)];
+  if (best !== undefined && bestPeer !== undefined)
+    found['best of ours / best of torch'] = ratios(seconds[bestPeer]!, seconds[best]!);
+  return found;
+}
+
+/** What the repulsion from 65,536 negatives adds to a step: with momentum keys, the default, and with the current ones. */
+async function repulsionCost(options: ShapeOptions, say: Say): Promise<Record<string, Spread>> {
+  const { threads } = options;
+  const start = async (name: string, overrides: readonly string[]): Promise<readonly [string, Start]> => {
+    const pipeline = await shapePipeline('b', overrides);
+    return [name, () => startOurs(name, { pipeline, threads })];
+  };
+  const k = 'losses.repulsion.queue=65536';
+  const current = [k, 'losses.repulsion.keyMomentum=null', 'losses.repulsion.projection.centre=true'];
+  const starts = await Promise.all([
+    start('flow matching alone', ['losses.repulsion=null']),
+    start('momentum keys', [k]),
+    start('current keys', current),
+  ]);
+  const { seconds } = await measureSides(Object.fromEntries(starts), options, say);
+  const { 'flow matching alone': plain, ...added } = seconds;
+  return Object.fromEntries(Object.entries(added).map(([name, taken]) => [name, ratios(taken, plain!)]));
+}

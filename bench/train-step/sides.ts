@@ -1,0 +1,71 @@
+import { fileURLToPath } from 'node:url';
+import type { Pipeline } from '../../src/trainer/pipeline.ts';
+import { TurnProcess } from '../turn-process.ts';
+import type { OurLast, OurReady, OurTask } from './our-process.ts';
+import type { PeakReady, PeakTask, PeakTurn } from './peak-process.ts';
+import { type OpenMp, type Precision, startTorch } from './torch-side.ts';
+
+/** One way of making the same step, in a process of its own that is warm. */
+export interface Side {
+  readonly version: string;
+  readonly compile_seconds: number;
+  /** Seconds of a step when it had become steady. */
+  readonly step_seconds: number;
+  /** In the graph; null for a peer. */
+  readonly ops: number | null;
+  /** Takes `steps` steps; seconds of one. */
+  turn(steps: number): Promise<number>;
+  end(): Promise<OurLast>;
+  kill(): void;
+}
+
+function child(file: string, task: object): readonly string[] {
+  const path = fileURLToPath(new URL(file, import.meta.url));
+  return ['--import', 'tsx', path, JSON.stringify(task)];
+}
+
+function side<R extends Omit<OurReady, 'ops'> & { readonly ops?: number }>(process: TurnProcess<R, OurLast>): Side {
+  const { version, compile_seconds, step_seconds, ops = null } = process.ready;
+  return {
+    version,
+    compile_seconds,
+    step_seconds,
+    ops,
+    turn: async (steps) => (await process.ask<{ seconds: number }>({ steps })).seconds / steps,
+    end: () => process.end(),
+    kill: () => process.kill(),
+  };
+}
+
+export async function startOurs(name: string, task: OurTask): Promise<Side> {
+  return side(await TurnProcess.start<OurReady, OurLast>(name, process.execPath, child('our-process.ts', task)));
+}
+
+export interface TorchSide {
+  readonly pipeline: Pipeline;
+  readonly precision: Precision;
+  readonly compile: boolean;
+  readonly fused: boolean;
+  readonly threads: number;
+}
+
+export const startTorchSide = async (name: string, task: TorchSide, openmp: OpenMp): Promise<Side> =>
+  side(await startTorch(name, task, openmp));
+
+export interface Peak {
+  turn(): Promise<PeakTurn>;
+  end(): Promise<void>;
+  kill(): void;
+}
+
+export async function startPeak(task: PeakTask): Promise<Peak> {
+  const args = child('peak-process.ts', task);
+  const started = await TurnProcess.start<PeakReady, object>('peak', process.execPath, args);
+  return {
+    turn: () => started.ask<PeakTurn>({}),
+    end: async () => {
+      await started.end();
+    },
+    kill: () => started.kill(),
+  };
+}

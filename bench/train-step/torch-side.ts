@@ -1,0 +1,83 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { RepulsorError } from '../../src/errors.ts';
+import type { Pipeline } from '../../src/trainer/pipeline.ts';
+import { peerEnvironment, peerPython } from '../peers/python.ts';
+import { TurnProcess } from '../turn-process.ts';
+import type { CheckOutcome } from './check-process.ts';
+
+const SCRIPT = fileURLToPath(new URL('../peers/sit_torch.py', import.meta.url));
+const run = promisify(execFile);
+
+export type Precision = 'fp32' | 'bf16';
+
+interface Task {
+  readonly pipeline: Pipeline;
+  readonly precision: Precision;
+  /** torch.compile instead of eager. */
+  readonly compile: boolean;
+  /** AdamW's fused kernel instead of foreach. */
+  readonly fused: boolean;
+  readonly threads: number;
+  /** A file of check-process.ts to take `steps` from; null to take turns. */
+  readonly check: string | null;
+  readonly steps: number;
+}
+
+export interface TorchReady {
+  readonly version: string;
+  readonly compile_seconds: number;
+  readonly step_seconds: number;
+}
+
+export interface TorchLast {
+  readonly peak_bytes: number;
+  readonly turns_peak_bytes: number;
+  readonly idle_bytes: number;
+}
+
+/**
+ * How OpenMP's threads wait for each other: by default they spin for some milliseconds, which is quick where each has a
+ * core, and slows PyTorch down tenfold and more where others want these cores; passive ones sleep.
+ */
+export type OpenMp = 'default' | 'passive';
+
+function environment(openmp: OpenMp): NodeJS.ProcessEnv {
+  return { ...peerEnvironment(), ...(openmp === 'passive' && { OMP_WAIT_POLICY: 'passive' }) };
+}
+
+/** What PyTorch makes of given values, and which of its ways is the faster one on this machine, as busy as it is. */
+export async function checkTorch(
+  task: Pick<Task, 'pipeline' | 'threads' | 'steps'> & { readonly check: string },
+): Promise<CheckOutcome & { readonly fused: boolean; readonly openmp: OpenMp }> {
+  const byDefault = await checkWith('default', task);
+  const passive = await checkWith('passive', task);
+  return byDefault.seconds <= passive.seconds ? { ...byDefault, openmp: 'default' } : { ...passive, openmp: 'passive' };
+}
+
+async function checkWith(
+  openmp: OpenMp,
+  task: Pick<Task, 'pipeline' | 'threads' | 'steps' | 'check'>,
+): Promise<CheckOutcome & { readonly fused: boolean; readonly seconds: number }> {
+  const whole: Task = { ...task, precision: 'fp32', compile: false, fused: true };
+  try {
+    const { stdout } = await run(peerPython(), [SCRIPT, JSON.stringify(whole)], { env: environment(openmp) });
+    return JSON.parse(stdout.trim().split('\n').at(-1)!);
+  } catch (cause) {
+    if (cause instanceof RepulsorError) throw cause;
+    throw new RepulsorError('USAGE', `PyTorch's step failed: ${(cause as { stderr?: string }).stderr ?? cause}`, {
+      hint: 'bench/peers/setup --again installs the peers anew',
+      cause,
+    });
+  }
+}
+
+export function startTorch(
+  name: string,
+  task: Omit<Task, 'check' | 'steps'>,
+  openmp: OpenMp,
+): Promise<TurnProcess<TorchReady, TorchLast>> {
+  const whole: Task = { ...task, check: null, steps: 0 };
+  return TurnProcess.start(name, peerPython(), [SCRIPT, JSON.stringify(whole)], environment(openmp));
+}
