@@ -9,6 +9,7 @@ import { nullClass } from '../../src/model/sit.ts';
 import { learningRateAt, queueWeightAt } from '../../src/optim/schedule.ts';
 import { normals, uniforms } from '../../src/random/philox.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
+import { blocksOf } from '../../src/trainer/repulsion-settings.ts';
 import { compileStep, runStep } from '../../src/trainer/run-step.ts';
 import { initialState, trainLayout } from '../../src/trainer/train-state.ts';
 import { reportNames } from '../../src/trainer/train-step.ts';
@@ -120,7 +121,7 @@ program.dispose();
 
 /** Where the parts lie that the keys are made of: what comes after the tapped block plays no role in them. */
 function keyParts({ specs, offsets, size }: ParameterLayout): [number, number][] {
-  const tap = losses.repulsion?.block ?? 0;
+  const tap = losses.repulsion === null ? 0 : Math.max(...blocksOf(losses.repulsion));
   return specs.flatMap(({ name }, i) => {
     const block = /^blocks\.(\d+)\./.exec(name);
     const unused = name.startsWith('final_layer.') || (block !== null && Number(block[1]) >= tap);

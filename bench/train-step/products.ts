@@ -1,4 +1,5 @@
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
+import { blocksOf } from '../../src/trainer/repulsion-settings.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
 
 /** One matrix product of a train step and those of its gradient: `batch` times (m, k) x (k, n). */
@@ -39,7 +40,7 @@ const linear = (name: string, m: number, k: number, n: number, passes: Product['
   passes,
 });
 
-/** Every matrix product of a pipeline's train step. Embeddings are look-ups, and no product. */
+/** Every matrix product of a pipeline's train step, without second views. Embeddings are look-ups, and no product. */
 export function stepProducts(pipeline: Pipeline): Product[] {
   const { model, losses } = pipeline;
   const b = pipeline.operators.batch;
@@ -69,18 +70,21 @@ export function stepProducts(pipeline: Pipeline): Product[] {
   const { pool, head, dim } = repulsion.projection;
   const pooled = pool === 'mean' ? d : d * tokens;
   const keyDim = head === 'mlp' ? dim : pooled;
-  const projection = (prefix: string, passes: Product['passes']): Product[] =>
-    head === 'identity'
-      ? []
-      : [linear(`${prefix}head.0`, b, pooled, d, passes), linear(`${prefix}head.2`, b, d, dim, passes)];
+  const blocks = blocksOf(repulsion);
+  const projections = (prefix: string, passes: Product['passes']): Product[] =>
+    blocks.flatMap((at) =>
+      head === 'identity'
+        ? []
+        : [linear(`${prefix}head${at}.0`, b, pooled, d, passes), linear(`${prefix}head${at}.2`, b, d, dim, passes)],
+    );
   const withKeys = repulsion.queue > 0 && repulsion.keyMomentum !== null;
   return [
     ...trained,
-    ...projection('', 3),
-    linear('pairs', b, keyDim, b, 3),
+    ...projections('', 3),
+    ...blocks.map(() => linear('pairs', b, keyDim, b, 3)),
     // The queue is a constant: one gradient only.
-    ...(repulsion.queue > 0 ? [linear('queue', b, keyDim, repulsion.queue, 2)] : []),
-    ...(withKeys ? [...network('keys/', repulsion.block, false), ...projection('keys/', 1)] : []),
+    ...(repulsion.queue > 0 ? blocks.map(() => linear('queue', b, keyDim, repulsion.queue, 2)) : []),
+    ...(withKeys ? [...network('keys/', Math.max(...blocks), false), ...projections('keys/', 1)] : []),
   ];
 }
 
