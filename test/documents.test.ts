@@ -28,7 +28,19 @@ test.each(DOCUMENTS)('every source and test that %s names is there', (name) => {
   expect(missing).toEqual([]);
 });
 
-const COMMANDS = ['ingest', 'train', 'replay', 'sample', 'import', 'export', 'inspect', 'log', 'certify', 'doctor'];
+const COMMANDS = [
+  'ingest',
+  'train',
+  'replay',
+  'sample',
+  'evaluate',
+  'import',
+  'export',
+  'inspect',
+  'log',
+  'certify',
+  'doctor',
+];
 
 function sources(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })

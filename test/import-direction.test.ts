@@ -24,12 +24,14 @@ const ORDER = [
   'memory-bank',
   'losses',
   'optim',
+  'statistics',
   'checkpoint',
   'lineage',
   'trainer',
   'weights',
   'replay',
   'sampling',
+  'evaluation',
   'metrics',
   'certify',
   'index',
@@ -108,6 +110,11 @@ test('only one file knows the ONNX runtime', () => {
   const onnx = imports.filter(({ to }) => to.startsWith('onnxruntime'));
   expect(onnx.length).toBeGreaterThan(0);
   expect(onnx.filter(({ from }) => from !== 'onnx/onnx-model.ts').map(shown)).toEqual([]);
+});
+
+test('only one file knows the linear algebra library', () => {
+  const algebra = imports.filter(({ to }) => to === 'ml-matrix');
+  expect(algebra.map(({ from }) => from)).toEqual(['statistics/symmetric-matrix.ts']);
 });
 
 /** Pictures and the like hold no text to look at; this file holds what it looks for. */

@@ -9,6 +9,8 @@ const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
   ['train', async () => (await import('./train.ts')).addTrain],
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['sample', async () => (await import('./sample.ts')).addSample],
+  ['evaluate', async () => (await import('./evaluate.ts')).addEvaluate],
+  ['train-classifier', async () => (await import('./train-classifier.ts')).addTrainClassifier],
   ['import', async () => (await import('./import.ts')).addImport],
   ['export', async () => (await import('./export.ts')).addExport],
   ['inspect', async () => (await import('./inspect.ts')).addInspect],

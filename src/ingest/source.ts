@@ -8,6 +8,8 @@ export interface ImageSource {
   readonly classes: readonly string[];
   /** Images in all, unreadable ones included. */
   readonly total: number;
+  /** Of every image, where all have one that is known. */
+  readonly shape?: SourceImage['shape'];
   /** The same images in the same order each time. */
   images(): AsyncIterable<SourceImage | UnreadableImage>;
 }

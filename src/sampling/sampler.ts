@@ -20,6 +20,8 @@ export interface SampleRequest {
   /** One class per image wanted. */
   readonly labels: readonly number[];
   readonly seed: number;
+  /** Number of the first image, for a request that goes on where another ended. Default 0. */
+  readonly first?: number;
   /** What the images begin as, (n, H, W, C); drawn from the seed when not given. */
   readonly noise?: Float32Array;
   /** Called after each evaluation, with the share done, to 1 at the end. */
@@ -47,7 +49,8 @@ export async function sample(engine: Engine, request: SampleRequest): Promise<Sa
   const { model, labels, sampling } = request;
   const size = sizeOf(model.input);
   const b = Math.min(BATCH, labels.length);
-  const noise = request.noise ?? startingNoise(request.seed, labels.length, size);
+  const first = request.first ?? 0;
+  const noise = request.noise ?? startingNoise(request.seed, first, labels.length, size);
   const program = await engine.compile({
     name: 'sample',
     seed: request.seed,
@@ -71,7 +74,7 @@ export async function sample(engine: Engine, request: SampleRequest): Promise<Sa
       start.set(noise.subarray(from * size, to * size));
       const added = (step: number) => {
         const z = new Float32Array(b * size);
-        for (let i = 0; i < b; i++) z.set(normals(request.seed, `diffusion/${from + i}`, step, size), i * size);
+        for (let i = 0; i < b; i++) z.set(normals(request.seed, `diffusion/${first + from + i}`, step, size), i * size);
         return z;
       };
       const progress = (done: number) => request.onProgress?.((call + done) / calls);
@@ -87,9 +90,9 @@ export async function sample(engine: Engine, request: SampleRequest): Promise<Sa
   }
 }
 
-function startingNoise(seed: number, images: number, size: number): Float32Array {
+function startingNoise(seed: number, first: number, images: number, size: number): Float32Array {
   const noise = new Float32Array(images * size);
-  for (let i = 0; i < images; i++) noise.set(normals(seed, 'sample', i, size), i * size);
+  for (let i = 0; i < images; i++) noise.set(normals(seed, 'sample', first + i, size), i * size);
   return noise;
 }
 

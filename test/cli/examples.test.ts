@@ -19,6 +19,8 @@ beforeAll(async () => {
     'train',
     'replay',
     'sample',
+    'evaluate',
+    'train-classifier',
     'import',
     'export',
     'inspect',
@@ -55,6 +57,8 @@ test('each command shows how it is used', () => {
     ['train', 3],
     ['replay', 2],
     ['sample', 3],
+    ['evaluate', 3],
+    ['train-classifier', 1],
     ['import', 1],
     ['export', 1],
     ['inspect', 6],
@@ -113,6 +117,43 @@ test('sample', async () => {
     ...{ out: 'out.safetensors', images: 2, solver: 'heun', steps: 25, guidance: 1.5, evaluations: 50 },
   });
 }, 120_000);
+
+test('evaluate', async () => {
+  // The later of a flag that is given twice counts.
+  const few = ['--samples', '40', '--steps', '1'];
+  const first = jsonOf(await example('evaluate', 0, ...few));
+  expect(first).toMatchObject({
+    ...{ step: 3, reference: 'digits', samples: 40, reference_images: 10_000, extractor: 'digits', precision: 0 },
+    ...{ solver: 'euler', steps: 1, inception_score: expect.any(Number), accuracy: expect.any(Number) },
+  });
+  expect(await sharp(join(folder, 'runs/digits/evaluation-3.png')).metadata()).toMatchObject({ format: 'png' });
+  const second = await example('evaluate', 1, ...few);
+  expect(second.stdout).toMatch(/^fid +\d+\.?\d*$/m);
+  expect(second.stdout).toMatch(/^class 9 +fid \S+ of 4 against 978$/m);
+  // The same seed draws the same, and a set has no distance to itself.
+  expect(second.stdout).toContain(`fid                  ${(first['fid'] as number).toPrecision(5)}`);
+  expect((await example('evaluate', 2)).stdout).toMatch(/^fid +0\.0000$/m);
+}, 240_000);
+
+test('train-classifier', async () => {
+  const end = await example('train-classifier', 0, '--epochs', '1', '--json');
+  const said = jsonOf(end);
+  expect(said).toMatchObject({ out: 'digits-classifier.safetensors', classes: 10, held_out: 1000, epochs: 1 });
+  expect(said['accuracy']).toBeGreaterThan(0.8);
+  // And it is an extractor.
+  const args = [
+    '--against',
+    'digits',
+    '--samples',
+    '20',
+    '--steps',
+    '1',
+    '--extractor',
+    'digits-classifier.safetensors',
+  ];
+  const used = jsonOf(await runCommand(['evaluate', 'runs/digits', ...args, '--json'], { cwd: folder }));
+  expect(used).toMatchObject({ extractor: 'digits-classifier.safetensors', fid: expect.any(Number) });
+}, 240_000);
 
 test('import and export', async () => {
   // The file is the user's own: here one that PyTorch wrote, of a small model.

@@ -1,0 +1,123 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { EngineName } from '../engine/engine.ts';
+import { RepulsorError } from '../errors.ts';
+import { METRICS, type Metric } from '../evaluation/measure.ts';
+import { ONNX_RANGES, type OnnxRange } from '../evaluation/onnx-extractor.ts';
+import { SOLVERS } from '../trainer/sampling-settings.ts';
+import { openConsole } from './console.ts';
+import { asOverrides } from './load-pipeline.ts';
+import { collect, engineOption, finiteNumber, imageSize, labelList, wholeNumber } from './options.ts';
+
+export interface EvaluateOptions {
+  readonly against?: string;
+  readonly features?: readonly string[];
+  readonly metrics: readonly Metric[];
+  readonly perClass?: boolean;
+  readonly kid: { readonly count: number; readonly size: number } | null;
+  readonly extractor: string;
+  readonly onnxSize?: readonly [number, number];
+  readonly onnxRange: OnnxRange;
+  readonly onnxFeatures?: string;
+  readonly onnxLogits?: string;
+  readonly samples: number;
+  readonly labels?: readonly number[];
+  readonly seed: number;
+  readonly saveFeatures?: string;
+  readonly grid?: string;
+  readonly engine: EngineName | 'auto';
+  readonly log?: string;
+  readonly json?: boolean;
+  /** Of sampling, by their paths. */
+  readonly overrides: readonly string[];
+}
+
+interface Flags extends EvaluateOptions {
+  readonly solver?: string;
+  readonly steps?: number;
+  readonly guidance?: number;
+  readonly set?: readonly string[];
+}
+
+function metricList(text: string): Metric[] {
+  const names = text.split(',').map((name) => name.trim());
+  const strange = names.find((name) => !METRICS.includes(name as Metric));
+  if (strange !== undefined) throw new InvalidArgumentError(`There is no ${strange}; there are ${METRICS.join(', ')}.`);
+  return [...new Set(names as Metric[])];
+}
+
+function kidSubsets(text: string): EvaluateOptions['kid'] {
+  if (text === 'exact') return null;
+  const match = /^([1-9]\d*)x([1-9]\d*)$/.exec(text);
+  if (match === null || Number(match[2]) < 2)
+    throw new InvalidArgumentError('Give subsets and their size, such as 100x1000, or exact.');
+  return { count: Number(match[1]), size: Number(match[2]) };
+}
+
+export function addEvaluate(program: Command): void {
+  program
+    .command('evaluate')
+    .description("measure a run's samples, or saved features, against a reference: FID, KID, precision and recall, ...")
+    .argument('[run]', 'the run folder')
+    .option('--against <reference>', "a topic of the run's log, a folder of images, or a .safetensors of features")
+    .option('--features <file...>', 'instead of a run: a file of generated and one of reference features')
+    .option('--metrics <list>', `of ${METRICS.join(', ')}`, metricList, ['fid', 'kid', 'prdc'])
+    .option('--per-class', 'FID of each class too')
+    .option('--kid <subsets>', 'subsets and their size, or "exact": all at once', kidSubsets, {
+      count: 100,
+      size: 1000,
+    })
+    .option('--extractor <name>', '"digits", or a file: a classifier of ours (.safetensors), or .onnx', 'digits')
+    .option('--onnx-size <HxW>', 'that images are brought to (default: what the model declares)', imageSize)
+    .addOption(
+      new Option('--onnx-range <name>', 'of the pixels: [-1, 1], [0, 1], [0, 255], or by ImageNet')
+        .choices(ONNX_RANGES)
+        .default('signed'),
+    )
+    .option('--onnx-features <output>', 'that holds the features (default: the first)')
+    .option('--onnx-logits <output>', 'that holds the logits of the classes, for is and accuracy')
+    .option('--samples <n>', 'images to draw', wholeNumber(2), 10_000)
+    .option('--labels <list>', 'classes to draw and to compare with, such as 0-9 (default: all)', labelList)
+    .addOption(new Option('--solver <name>', 'the integrator').choices(SOLVERS))
+    .option('--steps <n>', 'steps of the solver', wholeNumber(1))
+    .option('--cfg, --guidance <scale>', 'classifier-free guidance; 1 is none', finiteNumber)
+    .option('--set <sampling.path=value>', 'any other setting of sampling; may be given more than once', collect)
+    .option('--seed <n>', 'of the noise, and of the subsets of KID', wholeNumber(0), 0)
+    .option('--save-features <file>', 'the .safetensors to write with the features of what was drawn')
+    .option('--grid <file>', 'the PNG of what was drawn (default: evaluation-STEP.png in the run folder)')
+    .addOption(engineOption())
+    .option('--log <url>', 'the log that holds the run, when it moved')
+    .option('--json', 'one JSON object as the last line')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  repulsor evaluate runs/digits --against digits --samples 1000 --metrics fid,kid,prdc,is,accuracy --json
+  repulsor evaluate runs/digits --against digits --samples 1000 --per-class --save-features drawn.safetensors
+  repulsor evaluate --features drawn.safetensors drawn.safetensors --metrics fid,prdc`,
+    )
+    .action(async (run: string | undefined, flags: Flags) => {
+      const strange = flags.set?.find((text) => !text.startsWith('sampling.'));
+      if (strange !== undefined) throw usage(`--set ${strange} is no setting of sampling`);
+      const { solver, steps, guidance, set } = flags;
+      const overrides = asOverrides(
+        { 'sampling.solver': solver, 'sampling.steps': steps, 'sampling.guidance': guidance },
+        set,
+      );
+      const options = { ...flags, overrides };
+      const console = openConsole(flags.json ?? false);
+      if (flags.features !== undefined) {
+        if (run !== undefined || flags.against !== undefined || flags.features.length !== 2)
+          throw usage('--features takes two files, generated and reference, and no run');
+        const { compareFeatures } = await import('./compare-features.ts');
+        return compareFeatures(flags.features as [string, string], options, console);
+      }
+      if (run === undefined || flags.against === undefined)
+        throw usage('there is nothing to compare: a run and --against are needed, or --features');
+      const { evaluateRun } = await import('./evaluate-run.ts');
+      return evaluateRun(run, flags.against, options, console);
+    });
+}
+
+function usage(what: string): RepulsorError {
+  return new RepulsorError('USAGE', what, { hint: 'repulsor evaluate --help shows examples' });
+}
