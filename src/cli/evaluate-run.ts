@@ -124,7 +124,7 @@ export async function evaluateRun(
 /** A folder is brought to the size of the model's images; what is no folder is a topic. */
 async function referenceImages(
   { log }: CommittedRun,
-  { model, operators }: Pipeline,
+  { model, operators, seed }: Pipeline,
   against: string,
   console: Console,
 ): Promise<ImageSet> {
@@ -135,7 +135,7 @@ async function referenceImages(
   );
   if (!isFolder)
     return topicImages(log, against, {
-      ...{ shape: model.input, classes: model.classes, latentScale: operators.latentScale },
+      ...{ shape: model.input, classes: model.classes, latentScale: operators.latentScale, seed },
       onWarning: console.warn,
     });
   if (channels !== 1 && channels !== 3)

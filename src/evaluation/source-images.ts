@@ -22,7 +22,7 @@ export async function sourceImages(source: ImageSource): Promise<ImageSet> {
         if ('unreadable' in image) throw unusable(image.name, image.unreadable);
         const pixels = await pixelsOf(image, wanted);
         const full = builder.add(image.label, (into) =>
-          place({ pixels, flipped: false }, into, { shape: wanted, latentScale: 1 }),
+          place({ pixels, flipped: false, ordinal: 0 }, into, { shape: wanted, latentScale: 1, seed: 0 }),
         );
         if (full !== null) yield full;
       }
@@ -42,7 +42,7 @@ async function firstShape(source: ImageSource): Promise<Shape> {
 
 async function pixelsOf({ name, bytes, encoding, shape }: SourceImage, wanted: Shape): Promise<Uint8Array> {
   if (encoding === 'RAW_U8' && shape.join() === wanted.join()) return bytes;
-  if (encoding === 'RAW_U8' || encoding === 'LATENT_F32' || encoding === 'LATENT_F16')
+  if (encoding !== 'PNG' && encoding !== 'JPEG' && encoding !== 'WEBP')
     throw unusable(name, `it is ${shape.join('x')}, the others are ${wanted.join('x')}`);
   return decodeImageFile(bytes, encoding, wanted).catch((cause: Error) => {
     throw unusable(name, cause.message);

@@ -9,6 +9,8 @@ export interface TopicImagesSettings {
   /** Labels are 0 to classes - 1. */
   readonly classes: number;
   readonly latentScale: number;
+  /** Keys what is drawn of latents' distributions. */
+  readonly seed: number;
   /** Most images taken, from the start of the topic; all without it. */
   readonly limit?: number;
   /** Told once a read, when some were passed over. */
@@ -38,7 +40,7 @@ export async function topicImages(log: Log, topic: string, settings: TopicImages
         passed += rejections.length;
         why ||= rejections[0]?.message ?? '';
         for (const { pixels, label } of samples) {
-          const full = builder.add(label, (into) => place({ pixels, flipped: false }, into, settings));
+          const full = builder.add(label, (into) => place({ pixels, flipped: false, ordinal: taken }, into, settings));
           if (full !== null) yield full;
           if (++taken === limit) break read;
         }
