@@ -122,6 +122,7 @@ async function writeRun(scratch: string, options: LineageOptions, note: (line: s
     window: null,
     seen: [],
     encoder: null,
+    archive: null,
   };
   let digest: Uint8Array = ZERO_DIGEST;
   for (let first = 1; first <= options.steps; first += options.everySteps) {
@@ -130,7 +131,14 @@ async function writeRun(scratch: string, options: LineageOptions, note: (line: s
     for (let step = first; step <= last; step++) {
       const samples = samplesAt(step, options);
       const terms = { total: 1 / step, flow: 0.5, repulsion: -1 };
-      const entry = journalEntry(digest, { step, samples, terms, keysDigest: noKeys, batchDigest: noKeys });
+      const entry = journalEntry(digest, {
+        step,
+        samples,
+        terms,
+        keysDigest: noKeys,
+        batchDigest: noKeys,
+        archived: [],
+      });
       journal.push(entry);
       digest = entry.digest;
     }

@@ -36,6 +36,7 @@ async function pass(): Promise<OurTurn> {
     shape: SHAPE,
     classes: CLASSES,
     window,
+    mix: null,
     flip: true,
     latentScale: 1,
     size: batch,

@@ -21,6 +21,8 @@ export function trialPipeline(
     ...pipeline,
     log,
     source: { ...pipeline.source, topic, follow, epochs: null, from: 'earliest', ingest: null },
+    // Of the scratch topics: another archive topic is not among them.
+    operators: { ...pipeline.operators, mix: pipeline.operators.mix && { ...pipeline.operators.mix, topic: null } },
     steps,
     commit: {
       everySteps: Math.max(1, Math.floor(steps / COMMITS)),

@@ -4,12 +4,12 @@ import { schemaFingerprints } from '../codec/schemas.ts';
 import { encode } from '../codec/single-object.ts';
 import { hasCode, RepulsorError } from '../errors.ts';
 import type { FencedWriter, Transaction } from '../log/log.ts';
+import { neededOffsets } from '../operators/needed-offsets.ts';
 import { canonicalJson, configDigest } from './canonical-json.ts';
 import type { CommitRequest, CommitterSettings } from './commit.ts';
 import { type CommitEntry, FORMAT_HEADER, FORMAT_VERSION } from './commit-history.ts';
 import { ZERO_DIGEST } from './digest.ts';
 import { type EffectName, type OnEffect, performed } from './effects.ts';
-import { neededOffsets } from './needed-offsets.ts';
 import { inAppends, splitNegatives } from './record-size.ts';
 import type { RunTopics } from './run-id.ts';
 

@@ -15,17 +15,20 @@ export interface StepOutcome {
   readonly keysDigest: Uint8Array;
   /** `batchDigest` of what the step took; null in entries from before there was one. */
   readonly batchDigest: Uint8Array | null;
+  /** Which of the samples, by index, were read again from the archive. */
+  readonly archived: readonly number[];
 }
 
 /**
  * The journal's chain: a step's digest covers the step's outcome and, through `previous`, all steps before it. Two runs
  * are equal up to a step if and only if their digests there are.
  *
- *   digest  := SHA-256(tag previous step samples terms keysDigest batchDigest?)
- *   tag     := "repulsor step 2" in ASCII, one zero byte; without a batchDigest "repulsor step 1"
+ *   digest  := SHA-256(tag previous step samples terms keysDigest batchDigest? archived?)
+ *   tag     := "repulsor step 2" in ASCII, one zero byte; without a batchDigest "repulsor step 1", with archived "repulsor step 3"
  *   step    := u64
  *   samples := u32 count, then per sample: text topic, u32 partition, u64 offset, u32 index
  *   terms   := u32 count, then per term, by name in code unit order: text name, f32 value
+ *   archived := where there are any: u32 count, then u32 index each
  *   text    := u32 bytes, UTF-8
  *
  * All numbers are little-endian; previous, keysDigest and batchDigest are 32 bytes each.
@@ -33,14 +36,15 @@ export interface StepOutcome {
 export function stepDigest(previous: Uint8Array, outcome: StepOutcome): Uint8Array {
   const names = Object.keys(outcome.terms).sort();
   const hash = createHash('sha256');
-  const { batchDigest } = outcome;
-  const tag = batchDigest === null ? 'repulsor step 1\0' : 'repulsor step 2\0';
-  hash.update(tag, 'ascii').update(previous).update(u64(outcome.step));
+  const { batchDigest, archived } = outcome;
+  const version = archived.length > 0 ? 3 : batchDigest === null ? 1 : 2;
+  hash.update(`repulsor step ${version}\0`, 'ascii').update(previous).update(u64(outcome.step));
   hash.update(u32(outcome.samples.length)).update(sampleBytes(outcome.samples));
   hash.update(u32(names.length));
   for (const name of names) hash.update(text(name)).update(f32(outcome.terms[name]!));
   hash.update(outcome.keysDigest);
   if (batchDigest !== null) hash.update(batchDigest);
+  if (archived.length > 0) for (const number of [archived.length, ...archived]) hash.update(u32(number));
   return hash.digest();
 }
 

@@ -11,6 +11,8 @@ export function journalEntry(
     readonly terms: Readonly<Record<string, number>>;
     readonly keysDigest: Uint8Array;
     readonly batchDigest: Uint8Array | null;
+    /** Which of the samples, by index, were read again from the archive. */
+    readonly archived: readonly number[];
   },
 ): StepJournal {
   const topics = [...new Set(outcome.samples.map(({ topic }) => topic))];
@@ -27,6 +29,7 @@ export function journalEntry(
     keysDigest: outcome.keysDigest,
     digest: stepDigest(previous, outcome),
     batchDigest: outcome.batchDigest,
+    archived: [...outcome.archived],
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Commit } from '../codec/records.ts';
+import { neededOffsets } from '../operators/needed-offsets.ts';
 import { isSamePlace, type PartitionOffset } from '../operators/position.ts';
-import { neededOffsets } from './needed-offsets.ts';
 import type { RunTopics } from './run-id.ts';
 
 /**

@@ -3,13 +3,13 @@ import { hasCode, RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { gapOf } from '../log/offset-errors.ts';
 import { demandWritten } from '../log/read-range.ts';
+import { neededOffsets } from '../operators/needed-offsets.ts';
 import { byTopic, type StreamPosition } from '../operators/position.ts';
 import { deletedError } from '../operators/topic-identity.ts';
 import { configDigest } from './canonical-json.ts';
 import type { Committer } from './commit.ts';
 import { demandNoted } from './commit-witness.ts';
 import { differingSettings } from './config-difference.ts';
-import { neededOffsets } from './needed-offsets.ts';
 import { type RestoredState, restore } from './restore.ts';
 import type { StateBlobs } from './state-blobs.ts';
 

@@ -1,11 +1,11 @@
 import type { Commit } from '../codec/records.ts';
 import { hasCode } from '../errors.ts';
 import type { Log } from '../log/log.ts';
+import { neededOffsets } from '../operators/needed-offsets.ts';
 import type { PartitionOffset } from '../operators/position.ts';
 import { blobName } from './blob-name.ts';
 import { type CommitEntry, lineageBackwards } from './commit-history.ts';
 import { commitsToKeep, type KeepCandidate, type KeepSettings } from './keep-rule.ts';
-import { neededOffsets } from './needed-offsets.ts';
 import type { BlobStore, OwnedBlob } from './store.ts';
 
 /** Removes from a run's store what no kept commit needs. One at a time, and never beside a commit of the same writer. */

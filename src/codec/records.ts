@@ -56,6 +56,8 @@ export interface StepJournal {
   digest: Uint8Array;
   /** 32 bytes; null in entries written before there was one. */
   batchDigest: Uint8Array | null;
+  /** Indices into samples. */
+  archived: number[];
 }
 
 export interface Blob {
@@ -85,6 +87,14 @@ export interface StoredPosition {
   bounds: { topic: string; partition: number; begin: number; end: number }[] | null;
   window: { consumed: number; records: { topic: string; partition: number; offsets: number[] }[] } | null;
   encoder: { sha256: string | null; decoder: string | null } | null;
+  archive: {
+    windows: number;
+    open: {
+      consumed: number;
+      size: number;
+      ranges: { topic: string; partition: number; begin: number; end: number }[];
+    } | null;
+  } | null;
 }
 
 export interface Origin {

@@ -1,7 +1,7 @@
 import { defer, map, type OperatorFunction } from 'rxjs';
 import { RepulsorError } from '../errors.ts';
 import { uniforms } from '../random/philox.ts';
-import type { AugmentedSample, ShuffledSample } from './sample.ts';
+import type { AugmentedSample, MixedSample } from './sample.ts';
 
 export interface AugmentSettings {
   /** Mirror every other image left to right, by chance. */
@@ -16,7 +16,7 @@ const CHUNK = 1024;
  * Decides each sample's flip from (seed, its ordinal) alone; `batch` carries it out while it copies.
  * Errors: CONFIG for latents, which cannot be mirrored.
  */
-export function augment(settings: AugmentSettings): OperatorFunction<ShuffledSample, AugmentedSample> {
+export function augment(settings: AugmentSettings): OperatorFunction<MixedSample, AugmentedSample> {
   return (source) =>
     defer(() => {
       const flipped = flips(settings);

@@ -2,7 +2,7 @@ import { Observable, type OperatorFunction } from 'rxjs';
 import type { Shape } from '../codec/images.ts';
 import { normals } from '../random/philox.ts';
 import type { SampleId, StreamPosition } from './position.ts';
-import { type AugmentedSample, positionAfter } from './sample.ts';
+import type { AugmentedSample } from './sample.ts';
 
 /** What the trainer takes a step on. Its arrays are its own: nobody else holds or changes them. */
 export interface Batch {
@@ -13,6 +13,8 @@ export interface Batch {
   /** (B); the null class where a record had no labels. */
   readonly labels: Int32Array;
   readonly ids: readonly SampleId[];
+  /** Which of them, counted from 0 and ascending, were read again from the archive. */
+  readonly archived: readonly number[];
   /** (B) milliseconds since the epoch. */
   readonly eventTimes: Float64Array;
   /** Ordinal of the first sample: how many the run emitted before. */
@@ -57,6 +59,7 @@ export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample
           open.labels[at] = sample.label ?? nullClass;
           open.eventTimes[at] = sample.eventTime;
           open.ids.push(sample.id);
+          if (sample.archived) open.archived.push(at);
           if (open.ids.length < size) return;
           const full = open;
           open = emptyBatch(size, elements);
@@ -64,8 +67,8 @@ export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample
             ...full,
             size,
             ordinal: sample.ordinal + 1 - size,
-            epoch: sample.window.cursor.epoch,
-            position: positionAfter(sample),
+            epoch: sample.epoch,
+            position: sample.position,
           });
         },
         error: (error) => subscriber.error(error),
@@ -83,6 +86,7 @@ function emptyBatch(size: number, elements: number) {
     labels: new Int32Array(size),
     eventTimes: new Float64Array(size),
     ids: [] as SampleId[],
+    archived: [] as number[],
   };
 }
 

@@ -3,12 +3,14 @@ import type { Shape } from '../codec/images.ts';
 import type { ImageLimits } from '../codec/limits.ts';
 import type { ImageBatch } from '../codec/records.ts';
 import type { Log } from '../log/log.ts';
+import { openArchive } from './archive.ts';
 import { augment } from './augment.ts';
 import { type Batch, batch } from './batch.ts';
 import { type BadRecordLimit, deadLetter } from './dead-letter.ts';
 import { decode, type RecordOutcome } from './decode.ts';
 import { fromLog } from './from-log.ts';
 import { Gate } from './gate.ts';
+import { mix } from './mix.ts';
 import type { StreamPosition } from './position.ts';
 import { prefetch } from './prefetch.ts';
 import type { Rejection } from './sample.ts';
@@ -32,6 +34,10 @@ export interface BatchesSettings {
   readonly classes: number;
   /** Samples in a shuffle window; 1 keeps their order. */
   readonly window: number;
+  /** Samples that are read again from the archive, and put between the new ones; null: none. */
+  readonly mix: ArchiveMix | null;
+  /** Told when the archive window that was open when the run stopped cannot be had again (retention): another one is drawn. */
+  readonly onArchiveLost?: () => void;
   readonly flip: boolean;
   readonly latentScale: number;
   /** Samples in a batch. */
@@ -48,12 +54,21 @@ export interface BatchesSettings {
   readonly maxBufferedBytes?: number;
 }
 
+export interface ArchiveMix {
+  /** Another topic, all of it; null: what the run has done with of its own topics. */
+  readonly topic: string | null;
+  /** Of all samples, how many come from there: in [0, 1). */
+  readonly share: number;
+  /** Samples drawn at a time, about; held in memory. */
+  readonly window: number;
+}
+
 /** Counted since the stream was opened. */
 export interface StreamStats {
   readonly records: Readonly<Record<RecordOutcome, number>>;
   /** Records and images set aside, by reason. */
   readonly rejections: Readonly<Partial<Record<BadReason, number>>>;
-  /** Samples decoded. */
+  /** Samples decoded, those out of the archive not among them. */
   readonly samples: number;
   /** Batches ready for the trainer now, and batches it took. */
   readonly ready: number;
@@ -79,7 +94,7 @@ export interface Batches {
 
 /**
  * The input of a training run: the records of its topics as batches, in an order that seed, topics and settings decide.
- * Reading begins at once. Held in memory: `depth` batches, two shuffle windows, and the log's buffer.
+ * Reading begins at once. Held in memory: `depth` batches, two shuffle windows, an archive window, and the log's buffer.
  */
 export function openBatches(log: Log, settings: BatchesSettings): Batches {
   const { topics, position, epochs, from, seed, shape, classes, limits, read, maxBufferedBytes } = settings;
@@ -94,9 +109,15 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     stopped = resolve;
   });
 
-  const identity = topicIdentity(log, topics);
+  const archiveTopic = settings.mix?.topic ?? null;
+  const identity = topicIdentity(log, archiveTopic === null ? topics : [...topics, archiveTopic]);
+  const archive =
+    settings.mix === null
+      ? null
+      : openArchive(log, { ...settings.mix, seed, shape, classes, latentScale: settings.latentScale, limits, read });
   const intake = new Gate();
   const room = new Gate();
+  const turn = archive === null ? room : new Gate();
   const stream = fromLog(log, {
     topics,
     position,
@@ -122,7 +143,8 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
       },
     }),
     deadLetter({ sink: settings.deadLetters, limit: settings.badRecords, intake }),
-    shuffle({ window: settings.window, seed, position, room, intake }),
+    shuffle({ window: settings.window, seed, position, room: turn, intake }),
+    mix({ share: settings.mix?.share ?? 0, archive, position, room, turn, onLost: settings.onArchiveLost }),
     augment({ flip: settings.flip, seed }),
     batch({
       size: settings.size,
@@ -146,6 +168,7 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     async close() {
       ahead.close();
       await isStopped;
+      await archive?.close();
     },
     get stats() {
       return {

@@ -41,6 +41,7 @@ export async function beginPosition(
     bounds: follow ? null : bounds,
     window: null,
     encoder: null,
+    archive: null,
   };
 }
 

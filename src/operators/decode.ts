@@ -70,15 +70,20 @@ async function decodeOne(
   return { ...read, ...found, cursor: { ...cursor, encoder }, epochEnd: epochEnd && { ...epochEnd, encoder } };
 }
 
+/** What decides which samples a record gives. */
+export type SampleSettings = Pick<DecodeSettings, 'shape' | 'classes' | 'limits' | 'read'>;
+
 /**
  * A record's usable images, and what is wrong with the others; a tombstone has neither. `epoch`: in which it was met.
- * `admit` may refuse the record as a whole. @throws what `admit` throws, but for BadRecord
+ * `admit` may refuse the record as a whole. `pick`: out of how many images of the record to decode which ones, ascending; by
+ * default all. @throws what `admit` throws, but for BadRecord
  */
 export async function samplesOf(
   { topic, partition, offset, value }: LogRecord,
   epoch: number,
-  settings: Pick<DecodeSettings, 'shape' | 'classes' | 'limits' | 'read'>,
+  settings: SampleSettings,
   admit?: (batch: ImageBatch) => void,
+  pick?: (images: number) => ArrayLike<number>,
 ): Promise<Pick<DecodedRecord, 'samples' | 'rejections'>> {
   if (value === null) return { samples: [], rejections: [] };
   const reject = (error: BadRecord, index: number | null, bytes: Uint8Array): Rejection => ({
@@ -100,10 +105,14 @@ export async function samplesOf(
     const batch = await (settings.read ?? readSingleObject)(value);
     checkShape(checkImageBatch(batch, limits), settings.shape);
     admit?.(batch);
-    const images = await decodeImages(batch, limits);
+    const picked = pick === undefined ? null : Array.from(pick(batch.images.length));
+    const wanted =
+      picked === null ? batch : { ...batch, images: picked.map((index) => batch.images[index]!), labels: null };
+    const images = await decodeImages(wanted, limits);
     const samples: Sample[] = [];
     const rejections: Rejection[] = [];
-    for (const [index, image] of images.entries()) {
+    for (const [at, image] of images.entries()) {
+      const index = picked?.[at] ?? at;
       const label = batch.labels?.[index] ?? null;
       const bad = image instanceof BadRecord ? image : checkLabel(label, settings.classes);
       if (bad !== null) rejections.push(reject(bad, index, batch.images[index]!));

@@ -46,6 +46,18 @@ export interface LatentsEncoder {
   readonly decoder: string | null;
 }
 
+/** What was drawn from the archive so far (src/operators/mix.ts). */
+export interface ArchivePosition {
+  /** Archive windows opened since the run began. They count from 0 and the number keys the draw: an open one has number windows - 1. */
+  readonly windows: number;
+  /** The one that is partly consumed: what it was drawn from, the samples that this gave, and those emitted, at least 1. */
+  readonly open: {
+    readonly consumed: number;
+    readonly size: number;
+    readonly ranges: readonly PartitionBounds[];
+  } | null;
+}
+
 /**
  * Where the input goes on. The snapshot means: resumes right after the last sample of the batch that carries it.
  * While a shuffle window is partly consumed, `window` names its records in reading order: a resumed stream reads
@@ -54,7 +66,7 @@ export interface LatentsEncoder {
 export interface StreamPosition {
   /** Passes over the topics that are complete (followed topics stay in epoch 0). */
   readonly epoch: number;
-  /** Samples emitted since the run began; the ordinal of the next one. */
+  /** Samples emitted since the run began, those out of the archive among them; the ordinal of the next one. */
   readonly samples: number;
   /** Shuffle windows opened since the run began. Windows count from 0 and the number keys the permutation: an open one has number windows - 1. */
   readonly windows: number;
@@ -73,6 +85,8 @@ export interface StreamPosition {
   } | null;
   /** Of the latents read so far; null before any. */
   readonly encoder: LatentsEncoder | null;
+  /** Null in a run that never mixed. */
+  readonly archive: ArchivePosition | null;
 }
 
 /** Order of partitions everywhere: by topic (UTF-16 code units), then by number. */

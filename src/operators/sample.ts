@@ -2,6 +2,7 @@ import type { BadReason } from '../codec/bad-record.ts';
 import type { Pixels } from '../codec/images.ts';
 import type { LogRecord } from '../log/log.ts';
 import type {
+  ArchivePosition,
   LatentsEncoder,
   PartitionBounds,
   PartitionOffset,
@@ -81,21 +82,35 @@ export interface ShuffleWindow {
 
 /** What `shuffle` emits. */
 export interface ShuffledSample extends Sample {
-  /** Samples emitted before it since the run began. */
-  readonly ordinal: number;
   readonly window: ShuffleWindow;
   /** Samples of the window emitted so far, this one included. */
   readonly consumed: number;
 }
 
+/** What `mix` emits. */
+export interface MixedSample extends Sample {
+  /** Samples emitted before it since the run began. */
+  readonly ordinal: number;
+  /** Read again from the archive; else new. */
+  readonly archived: boolean;
+  /** The epoch that it belongs to; of one from the archive, that of the new sample to come. */
+  readonly epoch: number;
+  /** Right after it. */
+  readonly position: StreamPosition;
+}
+
 /** What `augment` emits: the flip is carried out by `batch`, while it copies. */
-export interface AugmentedSample extends ShuffledSample {
+export interface AugmentedSample extends MixedSample {
   readonly flipped: boolean;
 }
 
-/** The position right after a sample. */
-export function positionAfter({ window, consumed, ordinal }: ShuffledSample): StreamPosition {
-  const counts = { samples: ordinal + 1, windows: window.number + 1 };
-  if (consumed === window.size) return { ...(window.epochEnd ?? window.cursor), ...counts, window: null };
-  return { ...window.cursor, ...counts, window: { consumed, records: window.records } };
+/** The position right after a new sample. `samples`: emitted so far, it included. */
+export function positionAfter(
+  { window, consumed }: ShuffledSample,
+  samples: number,
+  archive: ArchivePosition | null,
+): StreamPosition {
+  const counts = { samples, windows: window.number + 1 };
+  if (consumed === window.size) return { ...(window.epochEnd ?? window.cursor), ...counts, window: null, archive };
+  return { ...window.cursor, ...counts, window: { consumed, records: window.records }, archive };
 }

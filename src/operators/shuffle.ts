@@ -32,7 +32,6 @@ export function shuffle(settings: ShuffleSettings): OperatorFunction<DecodedReco
       const stop = new AbortController();
       let reopened = position?.window ?? null;
       let opened = (position?.windows ?? 0) - (reopened === null ? 0 : 1);
-      let ordinal = position?.samples ?? 0;
       let gathering: Gathering = { samples: [], records: [] };
       let full: FullWindow[] = [];
       let pumping = false;
@@ -57,7 +56,7 @@ export function shuffle(settings: ShuffleSettings): OperatorFunction<DecodedReco
         const sample = from.samples[at]!;
         from.samples[at] = undefined; // what was emitted is no longer held here
         from.consumed++;
-        subscriber.next({ ...sample, ordinal: ordinal++, window: from.window, consumed: from.consumed });
+        subscriber.next({ ...sample, window: from.window, consumed: from.consumed });
       };
 
       const pump = async (): Promise<void> => {

@@ -34,6 +34,7 @@ export function differences(previous: Uint8Array, recorded: StepJournal, replaye
     step: recorded.step,
     samples: samplesOf(recorded),
     terms: replayed.terms,
+    archived: recorded.archived,
     keysDigest: keys,
     // What an older version did not record cannot be compared.
     batchDigest: recorded.batchDigest === null ? null : replayed.batchDigest,

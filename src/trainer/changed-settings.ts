@@ -18,6 +18,7 @@ export const TUNABLE_SETTINGS: readonly string[] = [
   'optimizer',
   'transport.weighting',
   'transport.trainEps',
+  'operators.mix',
   'losses.labelDropout',
   'losses.repulsion.lambda',
   'losses.repulsion.form',

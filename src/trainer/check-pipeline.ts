@@ -4,7 +4,7 @@ import { RepulsorError } from '../errors.ts';
 import { DIFFUSIONS } from '../transport/diffusion.ts';
 import { PREDICTIONS } from '../transport/transport.ts';
 import { repulsionContradictions, repulsionShape } from './check-repulsion.ts';
-import type { Pipeline } from './pipeline.ts';
+import { MIX_DEFAULTS, type Pipeline, topicsOf } from './pipeline.ts';
 import { LAST_STEPS, SOLVERS } from './sampling-settings.ts';
 
 const natural = z.int().min(1);
@@ -43,6 +43,13 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
     batch: z.int().min(2),
     prefetch: natural,
     badRecords: share,
+    mix: z
+      .strictObject({
+        topic: topic.nullable().default(MIX_DEFAULTS.topic),
+        share: z.number().gt(0).lt(1).default(MIX_DEFAULTS.share),
+        window: natural.default(MIX_DEFAULTS.window),
+      })
+      .nullable(),
     latentScale: positive,
   }),
   model: z.strictObject({
@@ -105,7 +112,16 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
 });
 
 /** What no single setting can say. */
-function contradictions({ model, transport, losses, optimizer, steps, source, sampling }: Pipeline): string[] {
+function contradictions({
+  model,
+  transport,
+  losses,
+  optimizer,
+  operators,
+  steps,
+  source,
+  sampling,
+}: Pipeline): string[] {
   const found: string[] = [];
   const [height, width] = model.input;
   if (height % model.patch !== 0 || width % model.patch !== 0)
@@ -121,6 +137,9 @@ function contradictions({ model, transport, losses, optimizer, steps, source, sa
     found.push('optimizer.decayShare: a decay needs a known number of steps; set steps, or decayShare to 0');
   if (source.follow && source.epochs !== null)
     found.push('source.epochs: a followed topic has no epochs; set follow to false, or epochs to null');
+  const archive = operators.mix?.topic ?? null;
+  if (archive !== null && topicsOf(source).includes(archive))
+    found.push(`operators.mix.topic: ${archive} is an input; null draws from what was read of the inputs`);
   if (source.ingest !== null && typeof source.topic !== 'string')
     found.push('source.ingest: a data set fills one topic; name one, or set ingest to null');
   return found;

@@ -55,6 +55,11 @@ export function openInput(
     shape: model.input,
     classes: model.classes,
     window: operators.shuffle,
+    mix: operators.mix,
+    onArchiveLost: () =>
+      observer.onWarning?.(
+        'the archive window that the run had begun is not to be had again as it was: another one is drawn from what is there',
+      ),
     flip: operators.flip,
     latentScale: operators.latentScale,
     size: operators.batch,
@@ -121,10 +126,12 @@ export function openInput(
   };
 }
 
-/** By partition the latest event time in the batch: the samples of a window come in any order. */
-function latestEventTimes({ ids, eventTimes }: Batch): Map<string, number> {
+/** By partition the latest event time of what is new in the batch: the samples of a window come in any order. */
+function latestEventTimes({ ids, archived, eventTimes }: Batch): Map<string, number> {
   const latest = new Map<string, number>();
+  const again = new Set(archived);
   for (const [i, { topic, partition }] of ids.entries()) {
+    if (again.has(i)) continue;
     const place = `${topic}/${partition}`;
     latest.set(place, Math.max(latest.get(place) ?? Number.NEGATIVE_INFINITY, eventTimes[i]!));
   }

@@ -1,5 +1,6 @@
 import type { KeepSettings } from '../checkpoint/keep-rule.ts';
 import type { SiTSettings } from '../model/sit.ts';
+import type { ArchiveMix } from '../operators/batches.ts';
 import type { AdamWSettings } from '../optim/adamw.ts';
 import type { ScheduleSettings } from '../optim/schedule.ts';
 import type { TransportSettings } from '../transport/transport.ts';
@@ -34,6 +35,8 @@ export interface Pipeline {
     readonly prefetch: number;
     /** The run stops when more than this share of the last thousand records was bad. */
     readonly badRecords: number;
+    /** Records read again from the archive, between the new ones (src/operators/mix.ts); null: none. */
+    readonly mix: ArchiveMix | null;
     /** Latents are multiplied by this; images of bytes become [-1, 1] whatever it is. */
     readonly latentScale: number;
   };
@@ -77,6 +80,15 @@ export function topicsOf({ topic }: Pick<Pipeline['source'], 'topic'>): readonly
   return typeof topic === 'string' ? [topic] : [...topic].sort();
 }
 
+/** What a run reads: its input topics, and the archive where that is another one. */
+export function topicsRead({ source, operators }: Pick<Pipeline, 'source' | 'operators'>): readonly string[] {
+  const archive = operators.mix?.topic ?? null;
+  return archive === null ? topicsOf(source) : [...topicsOf(source), archive];
+}
+
+/** A quarter of each batch, where nothing else is said; a window as large as a shuffle window of some records. */
+export const MIX_DEFAULTS: ArchiveMix = { topic: null, share: 0.25, window: 1_024 };
+
 type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
 
 /** What a pipeline module must say; all else has a default. */
@@ -92,7 +104,15 @@ function defaults(input: PipelineInput): Pipeline {
     seed: 0,
     log: 'file:runs/log',
     source: { topic: input.source.topic, follow: true, epochs: null, from: 'earliest', ingest: null },
-    operators: { shuffle: 4_096, flip: false, batch: 32, prefetch: 4, badRecords: 0.5, latentScale: 0.18215 },
+    operators: {
+      shuffle: 4_096,
+      flip: false,
+      batch: 32,
+      prefetch: 4,
+      badRecords: 0.5,
+      mix: input.operators?.mix ? MIX_DEFAULTS : null,
+      latentScale: 0.18215,
+    },
     model: { mlpRatio: 4, timeScale: 1, learnSigma: false, ...input.model },
     transport: { path: 'linear', prediction: 'velocity', weighting: 'none', trainEps: null },
     losses: { labelDropout: 0.1, repulsion: defaultRepulsion(input.model.depth) },

@@ -18,7 +18,7 @@ import { Commits } from './commits.ts';
 import { engineIdentity } from './engine-identity.ts';
 import type { Headroom } from './headroom.ts';
 import { type Input, openInput } from './input.ts';
-import { type Pipeline, topicsOf } from './pipeline.ts';
+import { type Pipeline, topicsRead } from './pipeline.ts';
 import type { CommitReport, StepReport } from './report.ts';
 import { guardRetention } from './retention-guard.ts';
 import { compileStep, runStep, stateToTrain } from './run-step.ts';
@@ -113,7 +113,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     const input = openInput(log, pipeline, commit?.position ?? null, observer);
     const guard = await guardRetention({
       log,
-      inputs: topicsOf(pipeline.source),
+      inputs: topicsRead(pipeline),
       committer,
       keep: pipeline.commit.keep.every === 1 ? null : pipeline.commit.keep.last,
       onHeadroom: (headroom) => observer.onHeadroom?.(headroom),
@@ -225,6 +225,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       uncommitted.add({
         step,
         samples: batch.ids,
+        archived: batch.archived,
         labels: batch.labels,
         terms: report.terms,
         keys,

@@ -27,6 +27,8 @@ export class Uncommitted {
   add(step: {
     readonly step: number;
     readonly samples: readonly SampleId[];
+    /** Which of them, by index, were read again from the archive. */
+    readonly archived: readonly number[];
     readonly labels: Int32Array;
     readonly terms: Readonly<Record<string, number>>;
     readonly keys: Float32Array | null;

@@ -19,6 +19,7 @@ const NOWHERE: StreamPosition = {
   turn: 0,
   bounds: null,
   window: null,
+  archive: null,
 };
 
 /**

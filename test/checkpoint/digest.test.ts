@@ -19,6 +19,7 @@ const outcome = {
   terms: { total: 1.5, flow: 0.1 },
   keysDigest: keysDigest(Float32Array.of(1, 2)),
   batchDigest: null,
+  archived: [],
 };
 
 test('a step digest is over the bytes that its grammar says, written out by hand', () => {
@@ -47,6 +48,9 @@ test('a step digest is over the bytes that its grammar says, written out by hand
   const batch = Buffer.alloc(32, 0xcd);
   const second = Buffer.concat([Buffer.from('repulsor step 2\0', 'latin1'), bytes.subarray(16), batch]);
   expect(hex(stepDigest(previous, { ...outcome, batchDigest: batch }))).toBe(sha256(second));
+  const again = Buffer.from('01000000' + '01000000', 'hex'); // one from the archive: the second
+  const third = Buffer.concat([Buffer.from('repulsor step 3\0', 'latin1'), bytes.subarray(16), batch, again]);
+  expect(hex(stepDigest(previous, { ...outcome, batchDigest: batch, archived: [1] }))).toBe(sha256(third));
 });
 
 test('a batch digest is over the bytes that its grammar says, written out by hand', () => {
@@ -62,7 +66,7 @@ test('a batch digest is over the bytes that its grammar says, written out by han
 test('an entry from before there were batch digests is read, and its chain holds on into entries that have one', () => {
   const old = journalEntry(ZERO_DIGEST, { ...outcome, step: 1 });
   const past = compileSchema(JSON.parse(readFileSync(new URL('past/step-journal.1.avsc', SCHEMAS), 'utf8')));
-  const { batchDigest: _none, ...fields } = old;
+  const { batchDigest: _none, archived: _nor, ...fields } = old;
   const header = Buffer.alloc(10);
   header.writeUInt16BE(0xc301);
   header.writeBigUInt64LE(past.fingerprint, 2);
@@ -92,6 +96,7 @@ test('any change to an entry, and any entry missing, breaks the chain where it h
     { ...first, topics: ['other', 'ü'] },
     { ...first, keysDigest: ZERO_DIGEST },
     { ...first, batchDigest: ZERO_DIGEST },
+    { ...first, archived: [0] },
     { ...first, digest: second.digest },
   ];
   for (const changed of changes) expect(journalBreak(0, ZERO_DIGEST, [changed, second])).toMatch(/^step 1 does not/);

@@ -68,6 +68,7 @@ export function positionAt(s: Scenario, step: number): StreamPosition {
     seen: [{ topic: 'images', partition: 1, offset: step * 2 + 1, checksum: step }],
     bounds: null,
     window: { consumed: 1, records: [{ topic: 'images', partition: 1, offsets: [step * 2, step * 2 + 1] }] },
+    archive: null,
   };
 }
 
@@ -79,6 +80,7 @@ export function journalOf(s: Scenario, previous: Uint8Array, step: number): Step
     terms: { total: step + s.lineage / 8, flow: 0.5 },
     keysDigest: keysDigest(new Float32Array(keys.slice().buffer)),
     batchDigest: null,
+    archived: [],
   });
 }
 

@@ -8,6 +8,7 @@ const int = fc.integer();
 const text = fc.string({ unit: 'binary', maxLength: 12 });
 const some = <T>(value: fc.Arbitrary<T>) => fc.array(value, { maxLength: 4 });
 
+const bounds = some(fc.record({ topic: text, partition: int, begin: long, end: long }));
 const position = fc.record({
   epoch: long,
   samples: long,
@@ -15,10 +16,13 @@ const position = fc.record({
   next: some(fc.record({ topic: text, partition: int, offset: long })),
   turn: int,
   seen: some(fc.record({ topic: text, partition: int, offset: long, checksum: long })),
-  bounds: fc.option(some(fc.record({ topic: text, partition: int, begin: long, end: long }))),
+  bounds: fc.option(bounds),
   encoder: fc.option(fc.record({ sha256: fc.option(text), decoder: fc.option(text) })),
   window: fc.option(
     fc.record({ consumed: int, records: some(fc.record({ topic: text, partition: int, offsets: some(long) })) }),
+  ),
+  archive: fc.option(
+    fc.record({ windows: long, open: fc.option(fc.record({ consumed: int, size: int, ranges: bounds })) }),
   ),
 });
 
@@ -46,6 +50,7 @@ export const arbitraryRecords: { [K in RecordKind]: fc.Arbitrary<Records[K]> } =
     keysDigest: sha256,
     digest: sha256,
     batchDigest: fc.option(sha256),
+    archived: fc.array(fc.nat(), { maxLength: 3 }),
   }),
   commit: fc.record({
     formatVersion: int,

@@ -46,7 +46,7 @@ test('a commit of version 0.1 is read: its position names one topic, and no reco
     config: '{}',
   };
   const read = decode('commit', writtenThen('commit.1.avsc', commit));
-  expect(structuredClone(read.position)).toEqual({ ...position, seen: [], encoder: null });
+  expect(structuredClone(read.position)).toEqual({ ...position, seen: [], encoder: null, archive: null });
   expect(read).toMatchObject({ run: 'run', step: 3, journalEnd: 3 });
 });
 
@@ -79,4 +79,15 @@ test('a reader that knows only the schema of version 0.1 refuses latents of toda
   // Under its fingerprint it is unknown to that version; where a registry gives the schema, the encoding is.
   expect(now.fingerprint).not.toBe(then.fingerprint);
   expect(() => then.read(now.write(batch), now)).toThrow(/does not read as repulsor.ImageBatch/);
+});
+
+test('a journal entry and a position from before there was a mix are read: nothing in them came from the archive', () => {
+  const digest = new Uint8Array(32);
+  const entry = { step: 1, topics: [], samples: [], terms: {}, keysDigest: digest, digest, batchDigest: digest };
+  const read = decode('step-journal', writtenThen('step-journal.2.avsc', entry));
+  expect(read).toMatchObject({ step: 1, archived: [] });
+  expect(
+    compileSchema(JSON.parse(readFileSync(new URL('../../schemas/past/commit.2.avsc', import.meta.url), 'utf8')))
+      .fingerprint,
+  ).not.toBe(currentSchema('commit').fingerprint);
 });

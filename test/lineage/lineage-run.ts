@@ -54,6 +54,7 @@ export async function commitSteps(committer: Committer, { step, digest }: Made, 
       terms: { total: at + steps.salt / 8, flow: 0.5, repulsion: -1 },
       keysDigest: NO_KEYS,
       batchDigest: NO_KEYS,
+      archived: [],
     };
     const entry = journalEntry(last, outcome);
     journal.push(entry);
@@ -69,6 +70,7 @@ export async function commitSteps(committer: Committer, { step, digest }: Made, 
     window: null,
     seen: [],
     encoder: null,
+    archive: null,
   };
   await committer.commit({ step: step + steps.steps, state: {}, position, journal, negatives: [], queue: null });
   return { step: step + steps.steps, digest: last };

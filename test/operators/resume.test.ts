@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decode, encode } from '../../src/codec/single-object.ts';
 import type { StreamPosition } from '../../src/operators/position.ts';
 import { MemoryLog } from './memory-log.ts';
+import { storedPosition } from './stored-position.ts';
 import { fullNames, imageBatch, sourcePlans, take, write, writeAll } from './streams.ts';
 
 const shapes = fc.record({
@@ -14,34 +14,6 @@ const shapes = fc.record({
   flip: fc.boolean(),
   seed: fc.maxSafeInteger(),
 });
-
-/** A position as a commit stores and gives it back. */
-function stored(position: StreamPosition): StreamPosition {
-  const fixed = new Uint8Array(32);
-  const commit = {
-    formatVersion: 1,
-    run: '',
-    step: 0,
-    generation: 1,
-    epoch: 1,
-    time: 0,
-    blobs: [],
-    position: structuredClone(position) as never,
-    negatives: { begin: 0, end: 0, capacity: 0, dim: 0, count: 0, digest: fixed },
-    journalBegin: 0,
-    journalEnd: 0,
-    journalDigest: fixed,
-    previous: fixed,
-    seed: 0,
-    configDigest: '',
-    schemaDigest: '',
-    engine: '',
-    config: '',
-    origin: null,
-    since: null,
-  };
-  return decode('commit', encode('commit', commit)).position;
-}
 
 describe('a bounded stream', () => {
   test('cut after any batch and taken up at its position, it is the uninterrupted stream, bit for bit', async () => {
@@ -57,7 +29,7 @@ describe('a bounded stream', () => {
           const piece = await take(log, { ...settings, position }, most);
           pieces.push(...piece);
           const last = piece.at(-1);
-          if (last !== undefined) position = stored(last.position);
+          if (last !== undefined) position = storedPosition(last.position);
         }
         expect(pieces).toEqual(whole);
         expect(log.openReads).toBe(0);
@@ -168,7 +140,11 @@ describe('a followed stream', () => {
         const whole = await take(log, settings, most);
         expect(whole).toHaveLength(most);
         const first = await take(log, settings, Math.min(cut, most));
-        const rest = await take(log, { ...settings, position: stored(first.at(-1)!.position) }, most - first.length);
+        const rest = await take(
+          log,
+          { ...settings, position: storedPosition(first.at(-1)!.position) },
+          most - first.length,
+        );
         expect([...first, ...rest]).toEqual(whole);
       }),
       { numRuns: 200 },

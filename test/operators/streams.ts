@@ -93,6 +93,7 @@ export const SETTINGS: BatchesSettings = {
   shape: SHAPE,
   classes: 10,
   window: 1,
+  mix: null,
   flip: false,
   latentScale: 1,
   size: 1,

@@ -15,10 +15,12 @@ export async function viewStep(run: CommittedRun, step: number, note: (line: str
       commit: { step: commit.step, generation: commit.generation, committed: new Date(commit.time).toISOString() },
       terms: entry.terms,
       samples,
+      archived: entry.archived,
       keys_digest: hex(entry.keysDigest),
       batch_digest: entry.batchDigest === null ? null : hex(entry.batchDigest),
       digest: hex(entry.digest),
     };
+    const again = new Set(entry.archived);
     const terms = Object.entries(entry.terms).map(([name, value]) => `${name} ${value}`);
     const text = [
       `step ${step} of ${found.run}, in commit ${commit.generation} (step ${commit.step}, ${found.commit.committed})`,
@@ -27,7 +29,9 @@ export async function viewStep(run: CommittedRun, step: number, note: (line: str
       `keys     ${found.keys_digest}`,
       `batch    ${found.batch_digest ?? 'not recorded'}`,
       `${samples.length} images:`,
-      ...samples.map(({ topic, partition, offset, index: image }) => `  ${topic}/${partition}/${offset}/${image}`),
+      ...samples.map(({ topic, partition, offset, index: image }, i) => {
+        return `  ${topic}/${partition}/${offset}/${image}${again.has(i) ? '  from the archive' : ''}`;
+      }),
     ];
     return { found, text: text.join('\n') };
   } finally {

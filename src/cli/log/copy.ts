@@ -7,6 +7,7 @@ import type { Log } from '../../log/log.ts';
 import { lastingLogUrl } from '../../log/log-url.ts';
 import { openLog } from '../../log/open-log.ts';
 import { type CommittedRun, openRun } from '../../trainer/open-run.ts';
+import { storedPipeline } from '../../trainer/stored-pipeline.ts';
 import type { View } from '../view.ts';
 
 interface CopyRequest {
@@ -50,7 +51,9 @@ export async function copyLogs(
 
 /** What the run reads, by its last commit. */
 function inputsOf({ newest }: CommittedRun): string[] {
-  return newest.commit.position.next.map(({ topic }) => topic);
+  const inputs = newest.commit.position.next.map(({ topic }) => topic);
+  const archive = storedPipeline(newest.commit).operators.mix?.topic ?? null;
+  return archive === null ? inputs : [...inputs, archive];
 }
 
 /** The commits last: one that is in the copy has all that it names there too. A trainer may go on with them in the copy. */

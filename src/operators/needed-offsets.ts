@@ -1,4 +1,4 @@
-import type { PartitionOffset, StreamPosition } from '../operators/position.ts';
+import type { PartitionOffset, StreamPosition } from './position.ts';
 
 /**
  * Per input partition the oldest offset that a stream resumed at `position` reads: of the open shuffle window where it
