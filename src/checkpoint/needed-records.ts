@@ -7,8 +7,9 @@ import type { RunTopics } from './run-id.ts';
  * What a record is needed for. `resume`: the next start of the trainer is refused without it. `replay`: training again
  * from the oldest of the newest commits that keep their weights (an older one that is kept until its records go is not
  * among them: it would be in danger whenever anything is removed). `history`: replay from the first step, time travel, lineage.
+ * `archive`: what is drawn from it again (operators.mix); without it the run goes on with what is left.
  */
-export type Need = 'resume' | 'replay' | 'history';
+export type Need = 'resume' | 'replay' | 'history' | 'archive';
 
 /** Of a partition the oldest offset that is needed. */
 export interface NeededRecord extends PartitionOffset {
@@ -50,6 +51,9 @@ export function neededRecords(newestFirst: Commits, oldest: CommitNeeds, topics:
     own(topics.negatives, 0, 'history'),
     own(topics.journal, 0, 'history'),
     own(topics.commits, 0, 'history'),
+    ...(newest.position.archive?.open?.ranges ?? []).map(
+      ({ topic, partition, begin }): NeededRecord => ({ topic, partition, offset: begin, need: 'archive' }),
+    ),
   ];
 }
 

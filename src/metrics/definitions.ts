@@ -95,7 +95,7 @@ export const DEFINITIONS = {
   ]),
   retentionHeadroom: gauge(
     'repulsor_retention_headroom_records',
-    'Offsets between the earliest still there and the oldest that is needed for a resume, a replay or the history; below 0 they are gone.',
+    'Offsets between the earliest still there and the oldest that is needed for a resume, a replay, the history or the archive; below 0 they are gone.',
     ['topic', 'partition', 'need'],
   ),
   retentionSeconds: gauge(

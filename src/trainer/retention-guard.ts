@@ -92,7 +92,9 @@ export async function guardRetention(settings: GuardSettings): Promise<Retention
     }
     for (const [key, headroom] of worst) {
       const before = dangers.get(key) ?? 'none';
-      const danger = dangerOf(headroom, before);
+      const now = dangerOf(headroom, before);
+      // The archive is what retention leaves: its oldest record is always the next to go. Once told, it is not told again.
+      const danger = headroom.need === 'archive' ? worse(before, now) : now;
       dangers.set(key, danger);
       if (danger !== before) onWarning(changeInWords(danger, headroom));
     }
@@ -144,6 +146,10 @@ export async function guardRetention(settings: GuardSettings): Promise<Retention
 const UNLIMITED: TopicKeeping = { retentionMs: null, retentionBytes: null, compacted: false, maxRecordBytes: null };
 
 const needsOf = ({ position, negatives }: Commit): CommitNeeds => ({ position, negatives });
+
+const BY_DANGER: readonly Danger[] = ['none', 'near', 'gone'];
+
+const worse = (a: Danger, b: Danger): Danger => (BY_DANGER.indexOf(a) > BY_DANGER.indexOf(b) ? a : b);
 
 function isWorse(a: Headroom, b: Headroom): boolean {
   if (a.records < 0 || b.records < 0) return a.records < b.records;

@@ -3,7 +3,7 @@ import type { TopicKeeping } from '../log/log.ts';
 import { gapOf } from '../log/offset-errors.ts';
 import type { Danger, Headroom } from './headroom.ts';
 
-const FOR: Readonly<Record<Need, string>> = {
+const FOR: Readonly<Record<Exclude<Need, 'archive'>, string>> = {
   resume: 'the next start of this run',
   replay: 'a replay from the oldest kept commit',
   history: 'replay from the first step, time travel and lineage',
@@ -13,14 +13,19 @@ const FOR: Readonly<Record<Need, string>> = {
 export function changeInWords(danger: Danger, worst: Headroom): string {
   const { topic, partition, offset, need, records, seconds, bytes } = worst;
   const where = `${topic}, partition ${partition}`;
-  if (danger === 'none') return `${where}: retention is far again from what ${FOR[need]} needs`;
-  if (danger === 'gone')
-    return `${where}: ${gapOf(offset, offset - records)}; ${FOR[need]} needs them${need === 'resume' ? ' and would be refused' : ''}`;
   const limits = [
     ...(seconds === null ? [] : [`in about ${duration(seconds)} by age (retention.ms)`]),
     ...(bytes === null ? [] : [`after about ${bytes} more bytes (retention.bytes)`]),
-  ];
-  return `${where}: retention comes near offset ${offset}, which ${FOR[need]} needs: it may be removed ${limits.join(' or ')}; lengthen the topic's retention`;
+  ].join(' or ');
+  if (need === 'archive') {
+    const then = 'operators.mix draws from what is left, and steps that drew what is gone cannot be replayed';
+    if (danger === 'gone') return `${where}: ${gapOf(offset, offset - records)}; ${then}`;
+    return `${where}: offset ${offset}, the oldest that operators.mix draws, may be removed ${limits}; then ${then}`;
+  }
+  if (danger === 'none') return `${where}: retention is far again from what ${FOR[need]} needs`;
+  if (danger === 'gone')
+    return `${where}: ${gapOf(offset, offset - records)}; ${FOR[need]} needs them${need === 'resume' ? ' and would be refused' : ''}`;
+  return `${where}: retention comes near offset ${offset}, which ${FOR[need]} needs: it may be removed ${limits}; lengthen the topic's retention`;
 }
 
 function duration(seconds: number): string {

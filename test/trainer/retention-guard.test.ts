@@ -33,6 +33,11 @@ function commit(n: number, window: number[] | null = null): Commit {
   };
   return { position, negatives } as unknown as Commit;
 }
+/** An archive window that is open. */
+const drawnFrom = (begin: number, end: number): Commit['position']['archive'] => ({
+  windows: 1,
+  open: { consumed: 1, size: 2, ranges: [{ topic: 'images', partition: 0, begin, end }] },
+});
 const newestFirst = (newest: number): Commit[] => Array.from({ length: newest }, (_, i) => commit(newest - i));
 
 describe('what is needed', () => {
@@ -135,8 +140,10 @@ describe('the guard', () => {
       onHeadroom: (headroom) => headrooms.set(`${headroom.need} ${headroom.topic}`, headroom),
       onWarning: (message) => warnings.push(message),
     });
-    const commitAt = (n: number) => {
-      committer.parent = { commit: commit(n) } as never;
+    const commitAt = (n: number, archiveFrom: number | null = null) => {
+      const next = commit(n);
+      if (archiveFrom !== null) next.position.archive = drawnFrom(archiveFrom, 10 * n);
+      committer.parent = { commit: next } as never;
       guard.committed();
     };
     return { log, guard, warnings, headrooms, commitAt };
@@ -173,6 +180,31 @@ describe('the guard', () => {
       'images, partition 0: offsets 0 to 11 were removed (12 records at most): the earliest left is 12; a replay from the oldest kept commit needs them',
     ]);
     expect(headrooms.get('resume images')).toMatchObject({ records: -2, share: 0 });
+    guard.close();
+  });
+
+  test('tells once that the archive is cut, though its oldest record is always the next to go', async () => {
+    const hour = 3_600_000;
+    const now = Date.now();
+    const { log, guard, warnings, headrooms, commitAt } = await guarded(
+      { ...NONE, retentionMs: 10 * hour },
+      Array.from({ length: 40 }, (_, i) => now - (i < 10 ? 9.5 : 1) * hour),
+    );
+    commitAt(3, 0);
+    await guard.look();
+    await guard.look();
+    log.truncate('images', 0, 5);
+    await guard.look();
+    commitAt(3, 5);
+    await guard.look();
+    log.truncate('images', 0, 8);
+    await guard.look();
+    expect(warnings).toEqual([
+      'images, partition 0: offset 0, the oldest that operators.mix draws, may be removed in about 30 minutes by age (retention.ms); then operators.mix draws from what is left, and steps that drew what is gone cannot be replayed',
+      'images, partition 0: offsets 0 to 4 were removed (5 records at most): the earliest left is 5; operators.mix draws from what is left, and steps that drew what is gone cannot be replayed',
+    ]);
+    expect(headrooms.get('archive images')).toMatchObject({ offset: 5, records: -3 });
+    expect(headrooms.get('resume images')).toMatchObject({ records: 22 });
     guard.close();
   });
 
