@@ -37,8 +37,8 @@ export function stepDigest(previous: Uint8Array, outcome: StepOutcome): Uint8Arr
   const names = Object.keys(outcome.terms).sort();
   const hash = createHash('sha256');
   const { batchDigest, archived } = outcome;
-  const version = archived.length > 0 ? 3 : batchDigest === null ? 1 : 2;
-  hash.update(`repulsor step ${version}\0`, 'ascii').update(previous).update(u64(outcome.step));
+  const version = archived.length > 0 ? '3' : batchDigest === null ? '1' : '2';
+  hash.update(['repulsor step ', version, '\0'].join(''), 'ascii').update(previous).update(u64(outcome.step));
   hash.update(u32(outcome.samples.length)).update(sampleBytes(outcome.samples));
   hash.update(u32(names.length));
   for (const name of names) hash.update(text(name)).update(f32(outcome.terms[name]!));
