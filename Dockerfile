@@ -10,13 +10,16 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 ENV REPULSOR_CACHE=/opt/repulsor
 COPY setup.js package.json /engine/
+COPY setup /engine/setup
 WORKDIR /engine
+# native-gpu brings the CUDA libraries instead (5.3 GB): an image is built where there is no GPU to be found.
+ARG ENGINE=native-cpu
 # Where the native engine can be had (linux x64) it must be; elsewhere setup.js says what there is instead.
 RUN mkdir -p "$REPULSOR_CACHE" \
- && if [ "$(uname -m)" = x86_64 ]; then node setup.js --engine native; else node setup.js; fi
+ && if [ "$(uname -m)" = x86_64 ]; then node setup.js --engine "$ENGINE"; else node setup.js; fi
 # Image layers keep times to the second, and setup.js knows whole files by their times: it notes them anew.
 RUN find "$REPULSOR_CACHE" -type f -exec touch -d 2026-01-01T00:00:00Z {} + \
- && node setup.js
+ && if [ "$(uname -m)" = x86_64 ]; then node setup.js --engine "$ENGINE"; fi
 
 FROM node:22.20.0-bookworm-slim
 ENV NODE_ENV=production REPULSOR_CACHE=/opt/repulsor

@@ -1,5 +1,5 @@
 import { configDigest } from '../checkpoint/canonical-json.ts';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { EXIT, RepulsorError } from '../errors.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import { VERSION } from '../version.ts';
@@ -31,7 +31,7 @@ export interface CertifyRequest {
   readonly seed: number;
   /** This trial alone. */
   readonly only: string | null;
-  readonly engine: EngineName | 'auto';
+  readonly engine: EngineWish;
   readonly threads: number | null;
   /** What to put behind `repulsor certify` to ask for the same again, but for the trial. */
   readonly repeat: string;

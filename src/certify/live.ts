@@ -2,7 +2,7 @@ import { openFolderStore } from '../checkpoint/folder-store.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
 import { openEngine } from '../engine/choose.ts';
-import type { Engine, EngineName } from '../engine/engine.ts';
+import type { Engine, EngineWish } from '../engine/engine.ts';
 import { EXIT, RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { openLog } from '../log/open-log.ts';
@@ -20,7 +20,7 @@ export interface LifeTask {
   readonly run: string;
   /** Folder of the blobs. */
   readonly blobs: string;
-  readonly engine: EngineName | 'auto';
+  readonly engine: EngineWish;
   readonly threads: number | null;
   readonly fallback: boolean;
   /** Train the committed steps again from the journal and compare, as `repulsor replay` does, and nothing else. */

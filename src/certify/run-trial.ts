@@ -1,6 +1,6 @@
 import { commitsBackwards } from '../checkpoint/commit-history.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { EXIT } from '../errors.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import { type Accident, describeAccident, describePoint, type Point } from './accident.ts';
@@ -16,7 +16,7 @@ import type { Trial, TrialPlan } from './trials.ts';
 /** What every trial is held against, and how its processes are started. */
 export interface Stage {
   readonly pipeline: Pipeline;
-  readonly engine: EngineName | 'auto';
+  readonly engine: EngineWish;
   readonly threads: number | null;
   readonly reference: CommittedOutcome;
   /** The engine does not give the same bits again: only samples and positions can be held against the reference. */

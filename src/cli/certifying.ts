@@ -4,7 +4,7 @@ import type { Certificate, TrialResult } from '../certify/certificate.ts';
 import { certify } from '../certify/certify.ts';
 import { htmlReport } from '../certify/html-report.ts';
 import { MARK, textReport } from '../certify/text-report.ts';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { EXIT, RepulsorError } from '../errors.ts';
 import { parseLogUrl } from '../log/log-url.ts';
 import { duration } from '../metrics/progress-format.ts';
@@ -21,7 +21,7 @@ export interface CertifyOptions {
   readonly seed: number;
   readonly only?: string;
   readonly out?: string;
-  readonly engine: EngineName | 'auto';
+  readonly engine: EngineWish;
   readonly threads?: number;
   readonly json?: boolean;
 }

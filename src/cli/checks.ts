@@ -6,8 +6,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { probeStore } from '../checkpoint/probe-store.ts';
 import { openRunFolder } from '../checkpoint/run-folder.ts';
 import { runsAmong, runTopics } from '../checkpoint/run-id.ts';
-import { openEngine } from '../engine/choose.ts';
-import type { Engine, EngineName } from '../engine/engine.ts';
+import { type OpenedEngine, openEngine } from '../engine/choose.ts';
+import type { Engine, EngineWish } from '../engine/engine.ts';
+import { hasGpu } from '../engine/native/libraries.ts';
 import { RepulsorError } from '../errors.ts';
 import { openLog } from '../log/open-log.ts';
 import { normals } from '../random/philox.ts';
@@ -22,7 +23,7 @@ export interface Check {
 }
 
 export interface ChecksOptions {
-  readonly engine: EngineName | 'auto';
+  readonly engine: EngineWish;
   /** Without it a scratch file log is tried. */
   readonly log?: string;
   readonly store?: string;
@@ -40,6 +41,8 @@ export async function runChecks(options: ChecksOptions): Promise<Check[]> {
     { name: 'memory', ok: true, detail: `${gib(freemem())} GiB free of ${gib(totalmem())} GiB` },
     { name: 'cores', ok: true, detail: `${cpus().length} (${cpus()[0]?.model.trim() ?? 'unknown'})` },
     await tried('engine', () => engineCheck(options.engine)),
+    // After it: a process that has loaded the libraries without CUDA has no GPU any more.
+    await tried('gpu', () => gpuCheck(options.engine)),
     await tried('log', () => logCheck(log)),
     ...(log === undefined ? [] : [await tried('runs', () => runsCheck(log))]),
     ...(store === undefined ? [] : [await tried('store', () => storeCheck(store))]),
@@ -51,7 +54,13 @@ const gib = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
 function nodeCheck(): Check {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const ok = major > 20 || (major === 20 && minor >= 19);
-  return { name: 'node', ok, detail: process.version, ...(ok ? {} : { hint: 'install Node 20.19 or later' }) };
+  const tried = [20, 22, 24].includes(major) ? '' : '; what was tried is 20, 22 and 24';
+  return {
+    name: 'node',
+    ok,
+    detail: `${process.version}${tried}`,
+    ...(ok ? {} : { hint: 'install Node 20.19 or later' }),
+  };
 }
 
 async function tried(name: string, check: () => Promise<string>): Promise<Check> {
@@ -63,8 +72,19 @@ async function tried(name: string, check: () => Promise<string>): Promise<Check>
   }
 }
 
-async function engineCheck(name: EngineName | 'auto'): Promise<string> {
-  const { engine, message } = await openEngine({ name });
+async function engineCheck(name: EngineWish): Promise<string> {
+  return inWords(await openEngine({ name }));
+}
+
+/** The GPU, and beside it the same product on the CPU; or what is missing. */
+async function gpuCheck(asked: EngineWish): Promise<string> {
+  if (asked !== 'native-gpu' && !(await hasGpu())) return 'there is no NVIDIA GPU here';
+  if (!['auto', 'native', 'native-gpu'].includes(asked)) return `not tried: --engine ${asked} was asked for`;
+  const onGpu = await inWords(await openEngine({ name: 'native-gpu' }));
+  return `${onGpu}; on the CPU beside it ${await inWords(await openEngine({ name: 'native-cpu' }))}`;
+}
+
+async function inWords({ engine, message }: OpenedEngine): Promise<string> {
   try {
     return `${message}; ${(await gigaflops(engine)).toFixed(0)} GFLOP/s in a float32 matrix product`;
   } finally {
@@ -72,27 +92,34 @@ async function engineCheck(name: EngineName | 'auto'): Promise<string> {
   }
 }
 
-/** The best of three products of two square matrices. */
+/** The best of three runs of products of two square matrices. */
 async function gigaflops(engine: Engine): Promise<number> {
-  const n = engine.name === 'cpu' ? 256 : 1024;
-  const shape = [n, n];
+  // A GPU takes less time for a product than it takes to ask for it.
+  const [n, products] = engine.device.startsWith('gpu') ? [4096, 16] : [engine.name === 'cpu' ? 256 : 1024, 1];
+  const matrix = (seed: number) => {
+    const data = normals(seed, 'doctor', 0, n * n).map((value) => value / Math.sqrt(n)); // products stay finite
+    return { shape: [n, n], dtype: 'float32' as const, data };
+  };
   const program = await engine.compile({
     name: 'doctor',
     seed: 0,
-    state: { a: { shape, dtype: 'float32', data: normals(0, 'doctor', 0, n * n) } },
-    inputs: { b: { shape, dtype: 'float32' } },
-    // One number comes out, so that the copy of a matrix is not timed with it.
-    fn: (state, inputs) => ({ outputs: { sum: tf.sum(tf.matMul(state['a'] as Tensor2D, inputs['b'] as Tensor2D)) } }),
+    state: { a: matrix(0), b: matrix(1) },
+    inputs: {},
+    // The matrices lie on the device and one number comes out, so that no copy of a matrix is timed with it.
+    fn: ({ a, b }) => {
+      let product = a as Tensor2D;
+      for (let i = 0; i < products; i++) product = tf.matMul(product, b as Tensor2D);
+      return { outputs: { sum: tf.sum(product) } };
+    },
   });
-  const b = normals(1, 'doctor', 0, n * n);
   let best = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 4; i++) {
     const begin = performance.now();
-    await program.run({ b }, 0);
+    await program.run({}, 0);
     if (i > 0) best = Math.min(best, performance.now() - begin);
   }
   program.dispose();
-  return (2 * n ** 3) / best / 1e6;
+  return (products * 2 * n ** 3) / best / 1e6;
 }
 
 /** Whether the topics of every run in the log are kept as recovery needs them. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { getState } from '../checkpoint/state-blobs.ts';
 import { openEngine } from '../engine/choose.ts';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { draw } from '../sampling/draw.ts';
 import { writeGrid } from '../sampling/grid.ts';
 import { type ArrayLayout, readNoise, writeSamples } from '../sampling/sample-file.ts';
@@ -26,7 +26,7 @@ const RAW = '.safetensors';
 /** What `repulsor sample` does with an open run: draws from the averaged weights of its last commit. */
 export async function drawRun(
   { pipeline, newest, store, folder }: CommittedRun,
-  options: DrawRunOptions & { readonly engine: EngineName | 'auto' },
+  options: DrawRunOptions & { readonly engine: EngineWish },
   console: Console,
 ): Promise<void> {
   const { step, blobs } = newest.commit;

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { ENGINE_WISHES } from '../engine/engine.ts';
 
 /** A whole number of at least `min`. */
 export function wholeNumber(min: number) {
@@ -48,7 +49,7 @@ export function imageSize(text: string): [number, number] {
 
 export function engineOption(): Option {
   return new Option('--engine <name>', 'auto takes the best there is, and says which; a named one is that or an error')
-    .choices(['auto', 'native', 'wasm', 'cpu'])
+    .choices(ENGINE_WISHES)
     .default('auto');
 }
 

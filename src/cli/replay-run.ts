@@ -1,5 +1,5 @@
 import { openEngine } from '../engine/choose.ts';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { EXIT } from '../errors.ts';
 import type { MaxDeviation } from '../replay/compare.ts';
 import { planReplay, type ReplayPlan } from '../replay/plan.ts';
@@ -62,8 +62,9 @@ export async function replayRun(
 /** As the first of the commits was made, where nothing else was asked for: only that promises the same bits. */
 function engineLike(recorded: string | undefined, { engine, threads }: ReplayOptions) {
   const trained = recorded === undefined ? null : parseEngineIdentity(recorded);
-  const name: EngineName | 'auto' = engine ?? trained?.name ?? 'auto';
-  const count = threads ?? (name === 'native' && trained?.name === name ? trained.threads : undefined);
+  const name: EngineWish = engine ?? trained?.name ?? 'auto';
+  const isNative = name.startsWith('native') && trained?.name.startsWith('native') === true;
+  const count = threads ?? (isNative ? trained.threads : undefined);
   return { name, ...(count !== undefined && { threads: count }) };
 }
 

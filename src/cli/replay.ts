@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { EngineName } from '../engine/engine.ts';
+import { ENGINE_WISHES, type EngineWish } from '../engine/engine.ts';
 import { openRun } from '../trainer/open-run.ts';
 import { openConsole } from './console.ts';
 import { nonNegative, wholeNumber } from './options.ts';
@@ -8,7 +8,7 @@ export interface ReplayOptions {
   readonly from?: number;
   readonly to?: number;
   readonly tolerance?: number;
-  readonly engine?: EngineName;
+  readonly engine?: EngineWish;
   readonly threads?: number;
 }
 
@@ -29,11 +29,9 @@ export function addReplay(program: Command): void {
       nonNegative,
     )
     .addOption(
-      new Option('--engine <name>', 'the engine (default: the one that the run recorded)').choices([
-        'native',
-        'wasm',
-        'cpu',
-      ]),
+      new Option('--engine <name>', 'the engine (default: the one that the run recorded)').choices(
+        ENGINE_WISHES.filter((wish) => wish !== 'auto'),
+      ),
     )
     .option('--threads <n>', 'threads of the native engine (default: as many as the run recorded)', wholeNumber(1))
     .option('--log <url>', 'the log that holds the run and its inputs, when they moved, or a copy of it')

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { checkPipeline } from '../trainer/check-pipeline.ts';
 import { openRun } from '../trainer/open-run.ts';
@@ -14,7 +14,7 @@ interface SampleOptions extends DrawRunOptions {
   readonly steps?: number;
   readonly guidance?: number;
   readonly set?: string[];
-  readonly engine: EngineName | 'auto';
+  readonly engine: EngineWish;
   readonly log?: string;
   readonly json?: boolean;
 }

@@ -3,7 +3,7 @@ import { folderWitness } from '../checkpoint/commit-witness.ts';
 import { openStore } from '../checkpoint/open-store.ts';
 import type { Commit } from '../codec/records.ts';
 import { openEngine } from '../engine/choose.ts';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { EXIT } from '../errors.ts';
 import { digits } from '../ingest/digits.ts';
 import { ingest } from '../ingest/ingest.ts';
@@ -22,7 +22,7 @@ import { stepProgress } from './step-progress.ts';
 
 export interface TrainingOptions {
   readonly run?: string;
-  readonly engine: EngineName | 'auto';
+  readonly engine: EngineWish;
   readonly threads?: number;
   readonly fallback?: boolean;
   /** RUN or RUN@STEP. */

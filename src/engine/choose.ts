@@ -1,11 +1,11 @@
 import { RepulsorError } from '../errors.ts';
 import { openCpuEngine, openWasmEngine } from './eager/eager-engine.ts';
-import type { Engine, EngineName } from './engine.ts';
+import type { Engine, EngineWish } from './engine.ts';
+import { hasGpu } from './native/libraries.ts';
 import { openNativeEngine } from './native/native-engine.ts';
 
 export interface EngineChoice {
-  /** `auto` (the default) takes the best that works here. A named engine is that one or an error, never another. */
-  readonly name?: 'auto' | EngineName;
+  readonly name?: EngineWish;
   /** Threads one op may use: as many as there are cores by default. Only the native engine has more than one. */
   readonly threads?: number;
 }
@@ -18,39 +18,48 @@ export interface OpenedEngine {
   readonly fellBack: boolean;
 }
 
-/** Best first. `cpu` is never chosen by itself: it is the slow reference. */
-const BY_QUALITY = ['native', 'wasm'] as const;
+type Candidate = Exclude<EngineWish, 'auto' | 'native'>;
 
-const OPEN: Record<EngineName, (threads?: number) => Promise<Engine>> = {
-  native: openNativeEngine,
+/** Best first. `cpu` is never chosen by itself: it is the slow reference. */
+const BY_QUALITY: Partial<Record<EngineWish, readonly Candidate[]>> = {
+  auto: ['native-gpu', 'native-cpu', 'wasm'],
+  native: ['native-gpu', 'native-cpu'],
+};
+
+const OPEN: Record<Candidate, (threads?: number) => Promise<Engine>> = {
+  'native-gpu': (threads) => openNativeEngine('gpu', threads),
+  'native-cpu': (threads) => openNativeEngine('cpu', threads),
   wasm: openWasmEngine,
   cpu: openCpuEngine,
 };
 
-/** @throws RepulsorError ENGINE_UNAVAILABLE when the named engine, or with `auto` every engine, cannot be had here. */
+/** @throws RepulsorError ENGINE_UNAVAILABLE when the named engine, or of several every one, cannot be had here. */
 export async function openEngine({ name = 'auto', threads }: EngineChoice = {}): Promise<OpenedEngine> {
   if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1)) {
     throw new RepulsorError('CONFIG', `an engine has 1 or more threads, not ${threads}`, {
       hint: 'set a whole number, or none',
     });
   }
-  const missed: string[] = [];
-  for (const candidate of name === 'auto' ? BY_QUALITY : [name]) {
+  const missed: { readonly words: string; readonly error: RepulsorError }[] = [];
+  const candidates = BY_QUALITY[name] ?? [name as Candidate];
+  for (const candidate of candidates) {
     try {
+      // That there is no GPU is nothing to tell of, unless one was asked for.
+      if (candidate === 'native-gpu' && candidate !== name && !(await hasGpu())) continue;
       const engine = await OPEN[candidate](threads);
       return { engine, message: describe(engine, missed), fellBack: missed.length > 0 };
     } catch (error) {
-      if (!(error instanceof RepulsorError) || name !== 'auto') throw error;
-      missed.push(`${candidate}: ${error.message} (${error.hint})`);
+      if (!(error instanceof RepulsorError) || candidates.length === 1) throw error;
+      missed.push({ words: `${candidate}: ${error.message} (${error.hint})`, error });
     }
   }
-  throw new RepulsorError('ENGINE_UNAVAILABLE', `no engine works here. ${missed.join('; ')}`, {
-    hint: 'run: node setup.js',
-  });
+  if (missed.length === 1) throw missed[0]!.error;
+  const why = missed.map(({ words }) => words).join('; ');
+  throw new RepulsorError('ENGINE_UNAVAILABLE', `no engine works here. ${why}`, { hint: 'run: node setup.js' });
 }
 
-function describe(engine: Engine, missed: readonly string[]): string {
+function describe(engine: Engine, missed: readonly { readonly words: string }[]): string {
   const threads = `${engine.threads} thread${engine.threads === 1 ? '' : 's'}`;
   const got = `engine: ${engine.name} (${engine.version}, ${engine.device}, ${threads})`;
-  return missed.length === 0 ? got : `${got}, slower than could be: ${missed.join('; ')}`;
+  return missed.length === 0 ? got : `${got}, slower than could be: ${missed.map(({ words }) => words).join('; ')}`;
 }

@@ -7,6 +7,13 @@ import type { Tensor } from '@tensorflow/tfjs-core';
  */
 
 export type EngineName = 'native' | 'wasm' | 'cpu';
+
+/**
+ * What may be asked for. `auto` takes the best that works here, `native` the native engine on the best device that works
+ * here, and says which; the others are that one or an error, never another.
+ */
+export const ENGINE_WISHES = ['auto', 'native', 'native-gpu', 'native-cpu', 'wasm', 'cpu'] as const;
+export type EngineWish = (typeof ENGINE_WISHES)[number];
 export type DType = 'float32' | 'int32';
 
 export interface TensorSpec {
@@ -94,7 +101,7 @@ export interface Program {
 
 export interface Engine {
   readonly name: EngineName;
-  /** "cpu", or the GPU's name. */
+  /** "cpu", or "gpu (...)" with its name and all else of it that decides bits. */
   readonly device: string;
   /** Threads one op may use. */
   readonly threads: number;

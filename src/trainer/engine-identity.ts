@@ -1,12 +1,24 @@
-import type { Engine, EngineName } from '../engine/engine.ts';
+import type { Engine, EngineWish } from '../engine/engine.ts';
 
 /** What bit-exact replay is promised for: the same engine, library, device, threads and Node. */
 export function engineIdentity(engine: Engine): string {
   return `${engine.name} ${engine.version}, ${engine.device}, ${engine.threads} threads, Node ${process.versions.node}`;
 }
 
-/** Which engine and how many threads such a text names; null when a later version wrote it another way. */
-export function parseEngineIdentity(identity: string): { readonly name: EngineName; readonly threads: number } | null {
-  const match = /^(native|wasm|cpu) .*, (\d+) threads, Node /.exec(identity);
-  return match === null ? null : { name: match[1] as EngineName, threads: Number(match[2]) };
+/** Which engine to ask for, and how many threads, to have what such a text names; null when a later version wrote it another way. */
+export function parseEngineIdentity(identity: string): { readonly name: EngineWish; readonly threads: number } | null {
+  const match = /^(native|wasm|cpu) [^,]*, (cpu|gpu).*, (\d+) threads, Node /.exec(identity);
+  if (match === null) return null;
+  const [, name, device, threads] = match;
+  return { name: (name === 'native' ? `native-${device}` : name) as EngineWish, threads: Number(threads) };
+}
+
+/**
+ * What to say of a run that goes on with another engine, device or number of threads than made its last commit: null where it
+ * is the same. Of Node alone nothing is said: its versions give the same bits (`npm run test:node`).
+ */
+export function otherEngineInWords({ engine, step }: { engine: string; step: number }, here: string): string | null {
+  const withoutNode = (identity: string): string => identity.replace(/, Node [^,]*$/, '');
+  const [before, now] = [withoutNode(engine), withoutNode(here)];
+  return before === now ? null : `from step ${step} on, the engine is "${now}"; it was "${before}": its bits differ`;
 }

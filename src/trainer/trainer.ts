@@ -15,7 +15,7 @@ import type { StreamPosition } from '../operators/position.ts';
 import { type Beginning, checkBeginning, firstCommit } from './beginning.ts';
 import { changesInWords, FREE_SETTINGS, TUNABLE_SETTINGS } from './changed-settings.ts';
 import { Commits } from './commits.ts';
-import { engineIdentity } from './engine-identity.ts';
+import { engineIdentity, otherEngineInWords } from './engine-identity.ts';
 import type { Headroom } from './headroom.ts';
 import { type Input, openInput } from './input.ts';
 import { type Pipeline, topicsRead } from './pipeline.ts';
@@ -160,6 +160,8 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     for (const { generation, error } of recovered?.skipped ?? [])
       observer.onWarning?.(`commit ${generation} is not whole and is given up: ${error.message}`);
     if (recovered !== null) {
+      const other = otherEngineInWords(recovered.commit, committer.settings.engine);
+      if (other !== null) observer.onWarning?.(other);
       for (const change of changesInWords(recovered.commit, committer.settings.config)) observer.onWarning?.(change);
       if (beginning) checkBeginning(recovered.commit, beginning);
     }

@@ -100,6 +100,19 @@ describe('docker-compose.yml', () => {
   });
 });
 
+test('docker-compose.gpu.yml changes the trainer alone: another image, the GPU engine and a GPU', () => {
+  const valid = new Ajv2020({ strict: false }).compile(JSON.parse(read('test/deploy/compose-spec.json')));
+  const gpu = readYaml('docker-compose.gpu.yml');
+  valid(gpu);
+  expect(valid.errors).toBeNull();
+  expect(Object.keys(gpu.services)).toEqual(['trainer']);
+  const { build, image, command, deploy } = gpu.services.trainer;
+  expect(command.replace(' --engine native-gpu', '').split(/\s+/)).toEqual(trainer!.command.split(/\s+/));
+  expect(image).toBe(`repulsor-gpu:${VERSION}`);
+  expect(deploy.resources.reservations.devices).toEqual([{ driver: 'nvidia', count: 1, capabilities: ['gpu'] }]);
+  for (const name of Object.keys(build.args)) expect(read('Dockerfile')).toMatch(new RegExp(`^ARG ${name}=`, 'm'));
+});
+
 describe('the services find each other', () => {
   test('kafka, by the address that it tells its clients', () => {
     const advertised = kafka!.environment['KAFKA_ADVERTISED_LISTENERS']!.split(',');

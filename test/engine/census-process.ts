@@ -12,8 +12,7 @@ import { counting } from './native-census.ts';
  * Uses programs in every way, the ways that fail among them, and counts native objects. Prints, as JSON, how many of each
  * kind were made and how many are there at the end. A process of its own: the libraries are loaded once a process.
  */
-const libraries = await findLibraries();
-const census = counting(loadCApi(libraries.framework, libraries.cc));
+const census = counting(loadCApi(await findLibraries()));
 const { api } = census;
 const config = sessionConfig(2);
 const compile = (definition: Partial<ProgramDefinition> & Pick<ProgramDefinition, 'fn'>, bytes = config) =>

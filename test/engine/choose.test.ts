@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { openEngine } from '../../src/engine/choose.ts';
@@ -7,7 +10,7 @@ describe('choosing an engine', () => {
   it('takes the best that is there, and says which', async () => {
     const { engine, message } = await openEngine();
     expect(engine.name).toBe('native');
-    expect(message).toMatch(/^engine: native \(TensorFlow 2\.21\.0, cpu, \d+ threads?\)$/);
+    expect(message).toMatch(/^engine: native \(TensorFlow 2\.21\.0( for CUDA 12)?, (cpu|gpu \(.*\)), \d+ threads?\)$/);
   });
 
   it.each(['wasm', 'cpu'] as const)('takes %s when it is asked for', async (name) => {
@@ -26,11 +29,11 @@ describe('choosing an engine', () => {
   });
 
   /** In a process whose cache is empty: as where setup.js could not bring the native engine. */
-  const withoutLibraries = (choice: string): string => {
+  const withoutLibraries = (choice: string, more: Record<string, string> = {}): string => {
     const script = `
       import { openEngine } from ${JSON.stringify(fileURLToPath(new URL('../../src/engine/choose.ts', import.meta.url)))};
       await openEngine(${choice}).then(({ message }) => console.log(message), ({ code, message, hint }) => console.log(code, message, hint));`;
-    const env = { ...process.env, REPULSOR_CACHE: '/nonexistent' };
+    const env = { ...process.env, REPULSOR_CACHE: '/nonexistent', ...more };
     return execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
       env,
       encoding: 'utf8',
@@ -39,8 +42,29 @@ describe('choosing an engine', () => {
 
   it('says out loud why it is not the best one', () => {
     expect(withoutLibraries('{}')).toMatch(
-      /^engine: wasm \(tfjs-wasm.*slower than could be: native: TensorFlow 2\.21\.0 is not in \/nonexistent.*setup\.js.*\n$/,
+      /^engine: wasm \(tfjs-wasm.*slower than could be: native-cpu: TensorFlow 2\.21\.0 is not in \/nonexistent.*setup\.js.*\n$/,
     );
+  });
+
+  it('asks for no GPU where there is none, and for one that is named in any case', async () => {
+    expect(withoutLibraries("{ name: 'native-gpu' }")).toMatch(
+      /^ENGINE_UNAVAILABLE (libcuda\.so\.1, the|Tensor|the NVIDIA)/,
+    );
+    expect(withoutLibraries("{ name: 'native' }")).not.toMatch(/GPU|cuda/);
+  });
+
+  it('says of a GPU that cannot be used why, and goes on without it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'repulsor-choose-'));
+    try {
+      const smi = join(folder, 'nvidia-smi');
+      writeFileSync(smi, '#!/bin/sh\necho NVIDIA T4, 470.82.01\n', { mode: 0o755 });
+      const message = withoutLibraries("{ name: 'auto' }", { PATH: `${folder}:${process.env['PATH']}` });
+      expect(message).toMatch(
+        /^engine: wasm .* slower than could be: native-gpu: the driver of NVIDIA T4 is 470\.82\.01, and CUDA 12 needs 525.* \(mend .*; native-cpu: /,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('never takes another than the one that was named', () => {

@@ -7,6 +7,7 @@ const KINDS = {
   session: { makes: ['newSession'], deletes: 'deleteSession' },
   status: { makes: ['newStatus'], deletes: 'deleteStatus' },
   buffer: { makes: ['newBuffer', 'newBufferFromString'], deletes: 'deleteBuffer' },
+  devices: { makes: ['sessionListDevices'], deletes: 'deleteDeviceList' },
   options: { makes: ['newSessionOptions'], deletes: 'deleteSessionOptions' },
   // Consumed, whether or not it comes to an operation.
   description: { makes: ['newOperation'], deletes: 'finishOperation' },

@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import koffi, { type LibraryHandle } from 'koffi';
+import type { Libraries } from './libraries.ts';
 
 /**
  * TensorFlow's C API (tensorflow/c/c_api.h, tf_tensor.h, tf_status.h), the part this engine uses, by FFI.
@@ -38,13 +39,17 @@ export type CApi = ReturnType<typeof loadCApi>;
  */
 const ASYNC_STACK_BYTES = 8 << 20;
 
-/** Loads the libraries, once a process: they stay loaded until it ends. `framework` before `cc`, which links to it. */
-export function loadCApi(framework: string, cc: string) {
+/**
+ * Loads the libraries, once a process: they stay loaded until it ends. `framework` before `cc`, which links to it, and
+ * before both what they look for by name: a library that is loaded already is found whatever its folder.
+ */
+export function loadCApi({ framework, cc, preload }: Libraries) {
   koffi.config({ async_stack_size: ASYNC_STACK_BYTES });
-  const libraries: LibraryHandle[] = [withoutRemarks(() => koffi.load(framework, { global: true }))];
+  for (const path of preload) load(path);
+  const libraries: LibraryHandle[] = [withoutRemarks(() => load(framework))];
   logErrorsOnly(libraries[0]!);
-  libraries.push(koffi.load(cc, { global: true }));
-  for (const path of [framework, cc]) keepLoaded(path);
+  libraries.push(load(cc));
+  for (const path of [...preload, framework, cc]) keepLoaded(path);
   koffi.struct('TF_Output', { oper: 'void *', index: 'int' });
   const bind = (declaration: string) => {
     for (const library of libraries.slice(1)) {
@@ -175,12 +180,32 @@ export function loadCApi(framework: string, cc: string) {
     ) => Pointer | null,
     closeSession: bind('void TF_CloseSession(void *, void *)') as (session: Pointer, status: Pointer) => void,
     deleteSession: bind('void TF_DeleteSession(void *, void *)') as (session: Pointer, status: Pointer) => void,
+    sessionListDevices: bind('void *TF_SessionListDevices(void *, void *)') as (
+      session: Pointer,
+      status: Pointer,
+    ) => Pointer | null,
+    deleteDeviceList: bind('void TF_DeleteDeviceList(void *)') as (list: Pointer) => void,
+    deviceListCount: bind('int TF_DeviceListCount(void *)') as (list: Pointer) => number,
+    deviceListType: bind('const char *TF_DeviceListType(void *, int, void *)') as (
+      list: Pointer,
+      index: number,
+      status: Pointer,
+    ) => string,
     sessionRun: bind(
       'void TF_SessionRun(void *, const void *, const void *, const void *, int, const void *, void *, int, ' +
         'const void *, int, void *, void *)',
     ),
   };
   return { ...functions, ...memory(functions) };
+}
+
+/** Its symbols are there for what is loaded after it. @throws Error naming the file, which the loader's words do not */
+function load(path: string): LibraryHandle {
+  try {
+    return koffi.load(path, { global: true });
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /**
@@ -195,6 +220,17 @@ function logErrorsOnly(framework: LibraryHandle): void {
   } catch {
     // Another version: it prints its remarks.
   }
+}
+
+/**
+ * Deterministic kernels only, and float32 products in float32, not in TF32, on a GPU. The C API has no functions for it: these
+ * are those behind tf.config's (tsl/platform/tensor_float_32_utils.h, xla/tsl/util/determinism.h), under the names that
+ * they have in this very version. Bits depend on both, so that their absence is an error.
+ */
+export function exactOnGpu(framework: string): void {
+  const library = koffi.load(framework);
+  library.func('_ZN3tsl19EnableOpDeterminismEb', 'void', ['bool'])(true);
+  library.func('_ZN3tsl32enable_tensor_float_32_executionEb', 'void', ['bool'])(false);
 }
 
 /**

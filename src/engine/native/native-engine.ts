@@ -1,22 +1,37 @@
 import { availableParallelism } from 'node:os';
 import { RepulsorError } from '../../errors.ts';
 import type { Engine } from '../engine.ts';
-import { type CApi, loadCApi } from './c-api.ts';
-import { sessionConfig } from './config.ts';
-import { findLibraries } from './libraries.ts';
+import { type CApi, exactOnGpu, loadCApi } from './c-api.ts';
+import { type NativeDevice, sessionConfig } from './config.ts';
+import { cudaDevice } from './cuda-driver.ts';
+import { Graph } from './graph.ts';
+import { findLibraries, type Libraries } from './libraries.ts';
 import { NativeProgram } from './native-program.ts';
+import { Session } from './session.ts';
 import { roomFor } from './state-room.ts';
 
-/** Loaded libraries stay for the life of the process, and their thread pool has the size its first session asked for. */
-let loaded: { readonly api: CApi; readonly threads: number } | undefined;
+/** What a process has loaded, which stays for its life. */
+interface Loaded {
+  readonly api: CApi;
+  /** Of the thread pool, which has the size that its first session asked for. */
+  readonly threads: number;
+  /** "TensorFlow 2.21.0": the build for CUDA has other kernels, also on the CPU. */
+  readonly version: string;
+  /** The GPU in words, null for the build that has none. */
+  readonly gpu: string | null;
+}
+let loaded: Loaded | undefined;
 
 /**
  * TensorFlow's own library, no compiler and no addon: a program is traced once into a graph and then runs as one
- * asynchronous call.
- * @throws RepulsorError ENGINE_UNAVAILABLE when the libraries are not there, do not load, or run with other threads.
+ * asynchronous call. In a process that has the build for CUDA, `cpu` is the CPU under that build.
+ * @throws RepulsorError ENGINE_UNAVAILABLE when the libraries or the device are not there, do not load, or run with other threads.
  */
-export async function openNativeEngine(threads = availableParallelism()): Promise<Engine> {
-  loaded ??= { api: await load(), threads };
+export async function openNativeEngine(
+  device: NativeDevice = 'cpu',
+  threads = availableParallelism(),
+): Promise<Engine> {
+  loaded ??= device === 'gpu' ? await loadForGpu(threads) : await loadForCpu(threads);
   if (loaded.threads !== threads) {
     throw new RepulsorError(
       'ENGINE_UNAVAILABLE',
@@ -26,13 +41,19 @@ export async function openNativeEngine(threads = availableParallelism()): Promis
       },
     );
   }
-  const { api } = loaded;
-  const config = sessionConfig(threads);
+  const { api, version, gpu } = loaded;
+  if (device === 'gpu' && gpu === null) {
+    throw new RepulsorError('ENGINE_UNAVAILABLE', 'this process has loaded TensorFlow for the CPU, which has no GPU', {
+      hint: 'start another process for the GPU',
+    });
+  }
+  const config = sessionConfig(threads, device);
+  if (device === 'gpu') demandGpu(api, config, gpu!);
   return {
     name: 'native',
-    device: 'cpu',
+    device: device === 'gpu' ? gpu! : 'cpu',
     threads,
-    version: `TensorFlow ${api.version()}`,
+    version,
     compile: (definition) => NativeProgram.compile(api, config, definition),
     room: (spec) => roomFor(api, spec),
     // Each program owns what it uses, and libraries cannot be unloaded.
@@ -40,14 +61,39 @@ export async function openNativeEngine(threads = availableParallelism()): Promis
   };
 }
 
-async function load(): Promise<CApi> {
-  const libraries = await findLibraries();
+async function loadForCpu(threads: number): Promise<Loaded> {
+  const api = load(await findLibraries('cpu'));
+  return { api, threads, version: `TensorFlow ${api.version()}`, gpu: null };
+}
+
+/** The driver first: without a device nobody should fetch gigabytes of libraries. */
+async function loadForGpu(threads: number): Promise<Loaded> {
+  const { name, capability, driver } = cudaDevice();
+  const libraries = await findLibraries('gpu');
+  const api = load(libraries);
+  exactOnGpu(libraries.framework);
+  const { 'nvidia-cublas-cu12': cublas, 'nvidia-cudnn-cu12': cudnn } = libraries.versions;
+  const gpu = `gpu (${name}, compute ${capability}, driver for CUDA ${driver}, cuBLAS ${cublas}, cuDNN ${cudnn})`;
+  return { api, threads, version: `TensorFlow ${api.version()} for CUDA 12`, gpu };
+}
+
+function load(libraries: Libraries): CApi {
   try {
-    return loadCApi(libraries.framework, libraries.cc);
+    return loadCApi(libraries);
   } catch (error) {
     throw new RepulsorError('ENGINE_UNAVAILABLE', `TensorFlow's libraries do not load: ${(error as Error).message}`, {
       hint: 'they need Linux x86-64 with glibc 2.27 or newer; run: node setup.js --engine native',
       cause: error,
     });
   }
+}
+
+/** TensorFlow runs on the CPU without a word where it cannot use a GPU. */
+function demandGpu(api: CApi, config: Uint8Array, gpu: string): void {
+  using graph = new Graph(api);
+  using session = new Session(graph, config);
+  if (session.deviceTypes().includes('GPU')) return;
+  throw new RepulsorError('ENGINE_UNAVAILABLE', `TensorFlow does not use the GPU that the driver has: ${gpu}`, {
+    hint: 'it is built for compute capability 6.0 and newer; choose --engine native-cpu',
+  });
 }

@@ -77,6 +77,18 @@ export class Session implements Disposable {
     return inputs.length >= 0 ? Array.from(results) : [];
   }
 
+  /** "CPU", "GPU", ...: one of each device that its runs may use. */
+  deviceTypes(): string[] {
+    const list = this.#api.sessionListDevices(this.#pointer, this.#status.pointer);
+    this.#status.check('devices');
+    try {
+      const count = this.#api.deviceListCount(list!);
+      return Array.from({ length: count }, (_, i) => this.#api.deviceListType(list!, i, this.#status.pointer));
+    } finally {
+      this.#api.deleteDeviceList(list!);
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#api.closeSession(this.#pointer, this.#status.pointer);
     this.#api.deleteSession(this.#pointer, this.#status.pointer);
