@@ -33,7 +33,9 @@ const ORDER = [
   'sampling',
   'evaluation',
   'metrics',
+  'html',
   'certify',
+  'sweep',
   'index',
   'cli',
 ];

@@ -1,6 +1,7 @@
+import { escapeHtml as text } from '../html/escape.ts';
+import { STYLE } from '../html/style.ts';
 import { bytes, duration } from '../metrics/progress-format.ts';
 import type { Certificate, TrialOutcome, TrialResult } from './certificate.ts';
-import { STYLE } from './html-style.ts';
 import { lifeLines } from './life-lines.ts';
 import { headline } from './text-report.ts';
 import { GROUPS, type TrialGroup } from './trials.ts';
@@ -130,13 +131,3 @@ function changed({ changed: settings, input }: Certificate): string {
 <div class="card scroll"><table><tr><th>setting</th><th>of the pipeline</th><th>of the trials</th></tr>${rows.join('\n')}
 <tr><td><code>source.topic</code></td><td>${text(input.from)}</td><td>its records, copied into a scratch topic once</td></tr></table></div>`;
 }
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-const text = (value: string): string => value.replace(/[&<>"']/g, (character) => ESCAPES[character]!);

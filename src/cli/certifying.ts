@@ -11,6 +11,7 @@ import { duration } from '../metrics/progress-format.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import type { Console } from './console.ts';
 import { interruption } from './interruption.ts';
+import { statusLine } from './status-line.ts';
 
 export interface CertifyOptions {
   readonly log?: string;
@@ -87,29 +88,6 @@ const trialLine = ({ id, outcome, what, seconds }: TrialResult): string =>
 function progress(done: number, total: number, left: number | null, trial: string): string {
   const time = left === null ? '' : `  ${duration(left)} left`;
   return `trial ${done + 1}/${total}${time}  ${trial}`;
-}
-
-/** Lines that stay, and on a terminal one below them that is written over. Silent for machines. */
-function statusLine(json: boolean): { note(text: string): void; status(text: string): void; end(): void } {
-  const { stderr } = process;
-  const isTTY = !json && stderr.isTTY === true;
-  let standing = '';
-  const clear = () => (standing === '' ? '' : '\r\u001b[K');
-  return {
-    note(text) {
-      if (!json) stderr.write(`${clear()}${text}\n${standing}`);
-    },
-    status(text) {
-      if (!isTTY) return;
-      const next = text.slice(0, (stderr.columns || 80) - 1);
-      stderr.write(`${clear()}${next}`);
-      standing = next;
-    },
-    end() {
-      if (isTTY) stderr.write(clear());
-      standing = '';
-    },
-  };
 }
 
 async function writeReport(path: string, html: string): Promise<void> {

@@ -7,6 +7,7 @@ import { tellError } from './console.ts';
 const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
   ['ingest', async () => (await import('./ingest.ts')).addIngest],
   ['train', async () => (await import('./train.ts')).addTrain],
+  ['sweep', async () => (await import('./sweep.ts')).addSweep],
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['sample', async () => (await import('./sample.ts')).addSample],
   ['evaluate', async () => (await import('./evaluate.ts')).addEvaluate],

@@ -5,17 +5,16 @@ import type { Commit } from '../codec/records.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineWish } from '../engine/engine.ts';
 import { EXIT } from '../errors.ts';
-import { digits } from '../ingest/digits.ts';
-import { ingest } from '../ingest/ingest.ts';
-import type { Log } from '../log/log.ts';
 import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { startMetricsServer } from '../metrics/server.ts';
 import { drawGrid } from '../sampling/draw.ts';
-import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
+import type { Pipeline } from '../trainer/pipeline.ts';
+import type { RepulsionReport } from '../trainer/report.ts';
 import { train } from '../trainer/trainer.ts';
 import { beginningOf } from './beginning-of.ts';
 import type { Console } from './console.ts';
+import { fillTopic } from './fill-topic.ts';
 import { interruption } from './interruption.ts';
 import { openOrCreateRun } from './open-or-create-run.ts';
 import { stepProgress } from './step-progress.ts';
@@ -113,6 +112,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
           steps: result.step,
           steps_here: result.stepsHere,
           loss: result.report?.terms ?? null,
+          repulsion: result.report?.repulsion ? spreadForMachines(result.report.repulsion) : null,
           samples: result.samplesHere,
           images_per_second: result.samplesPerSecond,
           engine: engine.name,
@@ -137,16 +137,18 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
   }
 }
 
-/** Fills the topic with the pipeline's built-in data set where it is missing or empty, all of it or nothing. */
-async function fillTopic(log: Log, pipeline: Pipeline, console: Console): Promise<void> {
-  const { ingest: dataSet } = pipeline.source;
-  const [topic = ''] = topicsOf(pipeline.source);
-  if (dataSet === null) return;
-  await log.createTopic(topic);
-  for (const partition of await log.partitions(topic)) if ((await log.offsets(topic, partition)).end > 0) return;
-  console.note(`topic ${topic} in ${log.url} is empty: filling it with ${dataSet}`);
-  const filled = await ingest(log, topic, digits(), { time: Date.now(), atomic: true, ifEmpty: true });
-  if (filled.records > 0) console.note(`${filled.images} images in ${filled.records} records`);
+/** Of the last step; of several blocks the worst in each respect. */
+function spreadForMachines(report: RepulsionReport) {
+  return {
+    pair_distance: report.pairDistance,
+    uniformity: report.uniformity,
+    shift: report.shift,
+    similarity: report.similarity,
+    drift: report.drift,
+    positive_distance: report.positiveDistance,
+    queue_rows: report.queueFill,
+    queue_age_max: report.ageMax,
+  };
 }
 
 function howItStarts(commit: Commit | null): string {

@@ -17,6 +17,7 @@ beforeAll(async () => {
   await symlink(join(ROOT, 'pipelines'), join(folder, 'pipelines'));
   for (const command of [
     'train',
+    'sweep',
     'replay',
     'sample',
     'evaluate',
@@ -55,6 +56,7 @@ test('each command shows how it is used', () => {
   const counts = [...shown].map(([command, examples]) => [command, examples.length]);
   expect(counts).toEqual([
     ['train', 3],
+    ['sweep', 2],
     ['replay', 2],
     ['sample', 3],
     ['evaluate', 3],
@@ -91,6 +93,21 @@ test('train --from', async () => {
     /^run digits-\w+ in runs\/tuned: begins with params, ema, slow, queue of digits-\w+@50; /m,
   );
   expect(end.stdout).toMatch(/^20 steps done, all committed/);
+}, 240_000);
+
+test('sweep', async () => {
+  const tiny = ['--set', 'sampling.perLabel=0', '--set', 'model.width=8', '--steps', '2', '--seeds', '1'];
+  const end = await example('sweep', 0, ...tiny);
+  expect(end.stdout).toMatch(
+    /^queue +runs +flow +repulsion .*\n0 +1\/1 .*\n1024 +1\/1 .*\n4096 +1\/1 .*\n16384 +1\/1 /,
+  );
+  await access(join(folder, 'runs/sweep-digits/report.html'));
+  expect(jsonOf(await example('sweep', 1, ...tiny, '--json'))).toMatchObject({
+    done: 2,
+    failed: 0,
+    missing: 0,
+    steps: 2,
+  });
 }, 240_000);
 
 test('replay', async () => {
