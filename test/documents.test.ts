@@ -31,6 +31,7 @@ test.each(DOCUMENTS)('every source and test that %s names is there', (name) => {
 const COMMANDS = [
   'ingest',
   'train',
+  'sweep',
   'replay',
   'sample',
   'evaluate',
