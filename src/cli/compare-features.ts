@@ -1,5 +1,5 @@
 import { openEngine } from '../engine/choose.ts';
-import type { Engine, EngineName } from '../engine/engine.ts';
+import type { Engine, EngineWish } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { engineProducts } from '../evaluation/engine-products.ts';
 import { type FeatureSet, ofClasses } from '../evaluation/feature-set.ts';
@@ -13,7 +13,7 @@ import type { EvaluateOptions } from './evaluate.ts';
 /** What `repulsor evaluate --features` does. */
 export async function compareFeatures(
   [ours, theirs]: readonly [string, string],
-  options: EvaluateOptions & { readonly engine: EngineName | 'auto' },
+  options: EvaluateOptions & { readonly engine: EngineWish },
   console: Console,
 ): Promise<void> {
   const [generated, reference] = [await readFeatures(ours), await readFeatures(theirs)];

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getState } from '../checkpoint/state-blobs.ts';
 import { openEngine } from '../engine/choose.ts';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { DIGITS_CLASSIFIER, openClassifier } from '../evaluation/classifier-extractor.ts';
 import { digestImages } from '../evaluation/digest-images.ts';
@@ -39,7 +39,7 @@ const ROWS = 20;
 export async function evaluateRun(
   folder: string,
   against: string,
-  options: EvaluateOptions & { readonly engine: EngineName | 'auto' },
+  options: EvaluateOptions & { readonly engine: EngineWish },
   console: Console,
 ): Promise<void> {
   const run = await openRun(folder, options.log);

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { METRICS, type Metric } from '../evaluation/measure.ts';
 import { ONNX_RANGES, type OnnxRange } from '../evaluation/onnx-extractor.ts';
@@ -24,7 +24,7 @@ export interface EvaluateOptions {
   readonly seed: number;
   readonly saveFeatures?: string;
   readonly grid?: string;
-  readonly engine: EngineName | 'auto';
+  readonly engine: EngineWish;
   readonly log?: string;
   readonly json?: boolean;
   /** Of sampling, by their paths. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineWish } from '../engine/engine.ts';
 import { openConsole } from './console.ts';
 import { engineOption, imageSize, wholeNumber } from './options.ts';
 
@@ -9,7 +9,7 @@ export interface TrainClassifierOptions {
   readonly grey?: boolean;
   readonly epochs: number;
   readonly seed: number;
-  readonly engine: EngineName | 'auto';
+  readonly engine: EngineWish;
   readonly json?: boolean;
 }
 

@@ -2,8 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { ProgramDefinition } from '../../src/engine/engine.ts';
 import { loadCApi } from '../../src/engine/native/c-api.ts';
 import { sessionConfig } from '../../src/engine/native/config.ts';
+import { Graph } from '../../src/engine/native/graph.ts';
 import { findLibraries } from '../../src/engine/native/libraries.ts';
 import { NativeProgram } from '../../src/engine/native/native-program.ts';
+import { Session } from '../../src/engine/native/session.ts';
 import { roomFor } from '../../src/engine/native/state-room.ts';
 import { float, gaussian } from './engines.ts';
 import { counting } from './native-census.ts';
@@ -85,6 +87,11 @@ async function everyWay(): Promise<void> {
   await Promise.all([twice.run({ x: four() }, 0), twice.run({ x: four() }, 1)]);
   twice.dispose();
   twice.dispose();
+
+  using graph = new Graph(api);
+  using session = new Session(graph, config);
+  for (let i = 0; i < 2; i++)
+    if (session.deviceTypes().join() !== 'CPU') throw new Error('a session for the CPU has other devices');
 }
 
 for (let i = 0; i < 3; i++) await everyWay();

@@ -267,7 +267,16 @@ describe('memory', () => {
   }, async () => {
     const { made, alive } = JSON.parse(await processOutput('census-process.ts'));
     for (const [kind, count] of Object.entries(made)) expect(count, kind).toBeGreaterThan(5);
-    expect(alive).toEqual({ tensor: 0, graph: 0, session: 0, status: 0, buffer: 0, options: 0, description: 0 });
+    expect(alive).toEqual({
+      tensor: 0,
+      graph: 0,
+      session: 0,
+      status: 0,
+      buffer: 0,
+      devices: 0,
+      options: 0,
+      description: 0,
+    });
   });
 
   // The first of four windows warms up. One tensor left behind by each program, or each run, would be 25, or 600, MiB.

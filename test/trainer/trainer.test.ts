@@ -470,3 +470,14 @@ test('how far the topic is ahead is told, by partition', async () => {
     expect(seconds === null || seconds >= 0).toBe(true);
   }
 });
+
+test('goes on with another device, and says so', async () => {
+  const { told, observer } = listening();
+  await start(tinyPipeline({ steps: 2 }), { observer });
+  await start(tinyPipeline({ steps: 3 }), { observer, engine: { ...engine, device: 'gpu (another)' } });
+  const [, before] = told.warnings[0]?.split('; it was ') ?? [];
+  expect(before).toContain(', cpu, ');
+  expect(told.warnings).toEqual([
+    expect.stringMatching(/^from step 2 on, the engine is "native .*, gpu \(another\), /),
+  ]);
+});
