@@ -239,6 +239,29 @@ const REPULSION: readonly Panel[] = [
 
 const STREAM: readonly Panel[] = [
   {
+    title: 'Change of the stream',
+    description:
+      'How far the images of the last 20 steps are from those of the last 500, in units of what chance alone gives: about 1 or less ' +
+      'while nothing changes, a jump when classes, sources or cameras do. Judge losses and FID across a jump with care.',
+    unit: 'none',
+    min: 0,
+    alarm: { above: WARNING_SIGNS.change },
+    queries: [['{{run}}', 'repulsor_stream_shift{@}']],
+  },
+  {
+    title: 'Samples from the archive',
+    description: 'Of all samples trained on, the part that is read again from what came before (operators.mix).',
+    unit: 'percentunit',
+    min: 0,
+    max: 1,
+    queries: [
+      [
+        '{{run}}',
+        'rate(repulsor_archived_samples_total{@}[$__rate_interval]) / rate(repulsor_processed_samples_total{@}[$__rate_interval])',
+      ],
+    ],
+  },
+  {
     title: 'Lag by partition',
     description:
       'Records not read yet. A partition that grows alone is uneven writing; all together, training is slower than the stream.',

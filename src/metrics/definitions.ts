@@ -47,6 +47,10 @@ export const DEFINITIONS = {
     'repulsor_processed_samples_total',
     'Samples trained on by this process, those of lost steps included.',
   ),
+  archivedSamples: counter(
+    'repulsor_archived_samples_total',
+    'Of the processed samples, those read again from the archive (operators.mix).',
+  ),
 
   queueFill: gauge('repulsor_queue_fill_rows', 'Valid rows in the queue of negatives.'),
   queueCapacity: gauge('repulsor_queue_capacity_rows', 'Size of the queue of negatives.'),
@@ -83,6 +87,10 @@ export const DEFINITIONS = {
     ['block'],
   ),
 
+  streamShift: gauge(
+    'repulsor_stream_shift',
+    'How far the images of the last steps are from those before, in units of what chance alone gives: about 1 or less while nothing changes.',
+  ),
   records: counter('repulsor_records_total', 'Input records by outcome, in this process.', ['outcome']),
   deadLetters: counter(
     'repulsor_dead_letters_total',

@@ -105,6 +105,8 @@ export function createMetrics({ run, engine, now = () => performance.now() / 100
       metrics.stepDuration.observe(labels, report.stepSeconds);
       metrics.dataWait.inc(labels, report.waitSeconds);
       metrics.processedSamples.inc(labels, report.samples);
+      metrics.archivedSamples.inc(labels, report.archived);
+      if (report.streamShift !== null) metrics.streamShift.set(labels, report.streamShift);
       const seconds = report.stepSeconds + report.waitSeconds;
       if (seconds > 0) {
         metrics.samplesPerSecond.set(labels, report.samples / seconds);

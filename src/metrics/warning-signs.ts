@@ -8,6 +8,8 @@ export const WARNING_SIGNS = {
   collapse: 0.05,
   /** A shift above this is flight; 4 is the opposite point. */
   flight: 3,
+  /** A stream's shift above this is a change of what it brings; 1 is chance. */
+  change: 10,
 } as const;
 
 export function hasCollapsed(repulsion: { readonly pairDistance: number }): boolean {

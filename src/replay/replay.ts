@@ -109,7 +109,7 @@ export async function replay(settings: ReplaySettings): Promise<ReplayResult> {
           const { of, batch, missing } = (await batches.next()).value as Rebuilt<Recorded>;
           if (batch === null) return ended(step, divergence(step + 1, [{ what: 'records', message: missing ?? '' }]));
           step++;
-          const now = await retraining.step(batch, step, (performance.now() - asked) / 1000);
+          const now = await retraining.step(batch, of.entry, (performance.now() - asked) / 1000);
           const found =
             max === null || tolerance === null
               ? await withKeysDeviation(differences(previous, of.entry, now), settings, entry.commit, now, step)

@@ -1,6 +1,7 @@
 import { differingSettings } from '../checkpoint/config-difference.ts';
 import type { RestoredState } from '../checkpoint/restore.ts';
 import type { StateBlobs } from '../checkpoint/state-blobs.ts';
+import type { StepJournal } from '../codec/records.ts';
 import type { Engine, Program } from '../engine/engine.ts';
 import { appendRows, negativesOf, type QueueHistory } from '../memory-bank/changelog.ts';
 import type { Batch } from '../operators/batch.ts';
@@ -45,7 +46,7 @@ export class Retraining {
 
   async step(
     batch: Pick<Batch, 'images' | 'labels'>,
-    step: number,
+    { step, archived }: Pick<StepJournal, 'step' | 'archived'>,
     waitSeconds: number,
   ): Promise<ReplayedStep & { readonly report: StepReport }> {
     const begun = performance.now();
@@ -58,6 +59,8 @@ export class Retraining {
         step,
         learningRate,
         samples: batch.labels.length,
+        archived: archived.length,
+        streamShift: null,
         stepSeconds: (performance.now() - begun) / 1000,
         waitSeconds,
       },

@@ -9,6 +9,13 @@ export interface StepReport {
   readonly parameterNorm: number;
   readonly learningRate: number;
   readonly samples: number;
+  /** Of these, read again from the archive. */
+  readonly archived: number;
+  /**
+   * How far what the stream brings now is from what it brought before (stream-shift.ts): about 1 for one that does not change.
+   * Null in the first 40 steps of a process, and in a replay.
+   */
+  readonly streamShift: number | null;
   /** Wall seconds of the engine call. */
   readonly stepSeconds: number;
   /** Wall seconds that the trainer waited for the batch. */

@@ -8,7 +8,7 @@ import { reportNames } from './train-step.ts';
 export function stepReport(
   pipeline: Pipeline,
   outputs: HostTensors,
-  about: Pick<StepReport, 'step' | 'learningRate' | 'samples' | 'stepSeconds' | 'waitSeconds'>,
+  about: Omit<StepReport, 'terms' | 'gradientNorm' | 'parameterNorm' | 'repulsion'>,
   queueFill: number,
 ): StepReport {
   const values = outputs['report'].data;

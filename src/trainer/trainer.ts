@@ -18,6 +18,7 @@ import { Commits } from './commits.ts';
 import { engineIdentity, otherEngineInWords } from './engine-identity.ts';
 import type { Headroom } from './headroom.ts';
 import { type Input, openInput } from './input.ts';
+import { inputFeatures } from './input-features.ts';
 import { type Pipeline, topicsRead } from './pipeline.ts';
 import type { CommitReport, StepReport } from './report.ts';
 import { guardRetention } from './retention-guard.ts';
@@ -25,6 +26,7 @@ import { compileStep, runStep, stateToTrain } from './run-step.ts';
 import { blobEntries, roomForBlobs } from './state-blobs.ts';
 import { stepReport } from './step-report.ts';
 import { completedSettings } from './stored-pipeline.ts';
+import { StreamShift } from './stream-shift.ts';
 import { trainLayout } from './train-state.ts';
 import { Uncommitted } from './uncommitted.ts';
 
@@ -196,6 +198,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     let ended: TrainResult['ended'] = 'steps';
     let samplesHere = 0;
     let begun: number | null = null;
+    const stream = new StreamShift();
     while (pipeline.steps === null || step < pipeline.steps) {
       if (signal.aborted) {
         ended = 'interrupted';
@@ -210,7 +213,11 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       }
       const got = performance.now();
       step++;
-      const { outputs, learningRate, batchDigest, keys } = await runStep(program, pipeline, batch, step);
+      const running = runStep(program, pipeline, batch, step);
+      // While the engine works on its own threads.
+      const features = inputFeatures(batch, pipeline.model.input);
+      const streamShift = features && stream.observe(features);
+      const { outputs, learningRate, batchDigest, keys } = await running;
       report = stepReport(
         pipeline,
         outputs,
@@ -218,6 +225,8 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
           step,
           learningRate,
           samples: batch.size,
+          archived: batch.archived.length,
+          streamShift,
           stepSeconds: (performance.now() - got) / 1000,
           waitSeconds: (got - asked) / 1000,
         },

@@ -54,6 +54,8 @@ describe('the status block', () => {
       parameterNorm: any,
       learningRate: any,
       samples: fc.nat(),
+      archived: fc.nat(),
+      streamShift: fc.option(any),
       stepSeconds: any,
       waitSeconds: any,
       repulsion: fc.option(

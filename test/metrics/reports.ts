@@ -20,6 +20,8 @@ export function stepReport(step: number, changes: Partial<StepReport> = {}): Ste
     parameterNorm: 41.5,
     learningRate: 4e-3,
     samples: 32,
+    archived: 8,
+    streamShift: 0.9,
     stepSeconds: 0.05,
     waitSeconds: 0.01,
     repulsion: {
