@@ -11,6 +11,7 @@ const BENCHMARKS = new Map<string, () => Promise<{ readonly benchmark: Benchmark
   ['lineage', () => import('./lineage.ts')],
   ['pipeline', () => import('./pipeline.ts')],
   ['train-step', () => import('./train-step.ts')],
+  ['profile', () => import('./profile.ts')],
 ]);
 
 const program = new Command('bench')

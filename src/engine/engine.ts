@@ -72,6 +72,22 @@ export interface StateSnapshot {
   release(): void;
 }
 
+/** What one op of a profiled run did. */
+export interface OpTime {
+  /** The op's name in the graph as it ran: TensorFlow's optimizers add, fuse and rename. */
+  readonly name: string;
+  readonly type: string;
+  /** The code that made it, `src/model/gelu.ts:12:9`; absent for state, inputs, random numbers and constants. */
+  readonly code?: string | undefined;
+  /** Seconds since the first op began, and seconds of the op itself. */
+  readonly start: number;
+  readonly seconds: number;
+  /** Bytes of its results. */
+  readonly bytes: number;
+  /** The thread that began it; a large op's parts run on others too. */
+  readonly thread: number;
+}
+
 /** A compiled function and its state. Owned by whoever compiled it, who calls `dispose`. */
 export interface Program {
   /**
@@ -86,6 +102,11 @@ export interface Program {
    * @throws RepulsorError ENGINE_FAILED naming the input that is missing or misshapen, or what the engine said.
    */
   run(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<HostTensors>;
+  /**
+   * One run as above, slower, that also tells what each op of the graph took (src/engine/native/op-times.ts). Absent where
+   * nothing is compiled.
+   */
+  profile?(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<OpTime[]>;
   /** Copies of the state, consistent with each other (taken between two runs). All of it, or the names given. */
   readState(names?: readonly string[]): Promise<HostTensors>;
   /**

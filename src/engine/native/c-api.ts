@@ -163,6 +163,10 @@ export function loadCApi({ framework, cc, preload }: Libraries) {
     operationOutputType: bind('int TF_OperationOutputType(TF_Output)') as (output: Output) => number,
 
     newBuffer: bind('void *TF_NewBuffer()') as () => Pointer,
+    newBufferFromString: bind('void *TF_NewBufferFromString(const void *, size_t)') as (
+      bytes: Uint8Array,
+      length: number,
+    ) => Pointer,
     deleteBuffer: bind('void TF_DeleteBuffer(void *)') as (buffer: Pointer) => void,
 
     newSessionOptions: bind('void *TF_NewSessionOptions()') as () => Pointer,

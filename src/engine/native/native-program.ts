@@ -1,11 +1,12 @@
 import { RepulsorError } from '../../errors.ts';
-import type { HostTensor, HostTensors, Program, ProgramDefinition, StateSnapshot, TensorSpec } from '../engine.ts';
+import type { HostTensor, HostTensors, OpTime, Program, ProgramDefinition, StateSnapshot, TensorSpec } from '../engine.ts';
 import * as contract from '../program-contract.ts';
 import { Turns } from '../turns.ts';
 import { type CApi, DATA_TYPE, type Pointer } from './c-api.ts';
 import { Graph } from './graph.ts';
 import { GraphBackend } from './graph-backend.ts';
 import { OpSites } from './op-sites.ts';
+import { decodeOpTimes } from './op-times.ts';
 import { RunPlan, Session } from './session.ts';
 import { takeRoom } from './state-room.ts';
 import { copyTensor, deleteTensors, newTensor, newTensors, tensorView } from './tensor-memory.ts';
@@ -70,14 +71,23 @@ export class NativeProgram implements Program {
     contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const feed = Object.entries(this.#definition.inputs).map(
-        ([name, spec]) =>
-          () =>
-            newTensor(this.#api, DATA_TYPE[spec.dtype], spec.shape, inputs[name]!),
-      );
-      const counter = () => newTensor(this.#api, DATA_TYPE.uint64, [2], BigUint64Array.of(0n, BigInt(step)));
-      const fetched = await this.#run(this.#step, [...feed, counter]);
+      const fetched = await this.#run(this.#step, this.#feed(inputs, step));
       return this.#collect([...this.#traced.outputs], fetched);
+    });
+  }
+
+  async profile(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<OpTime[]> {
+    contract.checkInputs(this.#definition, inputs);
+    contract.checkStep(this.#definition, step);
+    return this.#turn(`step ${step}`, async () => {
+      const feed = newTensors(this.#api, this.#feed(inputs, step));
+      try {
+        const { fetched, metadata } = await this.#session.runProfiled(this.#step, feed);
+        deleteTensors(this.#api, fetched);
+        return decodeOpTimes(metadata).map((op) => ({ ...op, code: this.#sites.inName(op.name) }));
+      } finally {
+        deleteTensors(this.#api, feed);
+      }
     });
   }
 
@@ -136,6 +146,15 @@ export class NativeProgram implements Program {
       this.#session[Symbol.dispose]();
       this.#graph[Symbol.dispose]();
     });
+  }
+
+  #feed(inputs: Record<string, Float32Array | Int32Array>, step: number): (() => Pointer)[] {
+    const feed = Object.entries(this.#definition.inputs).map(
+      ([name, spec]) =>
+        () =>
+          newTensor(this.#api, DATA_TYPE[spec.dtype], spec.shape, inputs[name]!),
+    );
+    return [...feed, () => newTensor(this.#api, DATA_TYPE.uint64, [2], BigUint64Array.of(0n, BigInt(step)))];
   }
 
   async #write(values: HostTensors): Promise<void> {

@@ -23,6 +23,15 @@ export class OpSites {
     return this.#sites.get(operation);
   }
 
+  /** Of an operation in the graph that runs, whose optimizers made its name of others' (`a/b/Mul_17_fused`). */
+  inName(name: string): string | undefined {
+    for (const [part] of name.matchAll(/[A-Za-z0-9]+_\d+/g)) {
+      const site = this.#sites.get(part);
+      if (site !== undefined) return site;
+    }
+    return undefined;
+  }
+
   /** The first operation that TensorFlow names in a message (`{{node MatMul_17}}`) and somebody's code made. */
   inMessage(message: string): string | undefined {
     for (const [, node] of message.matchAll(/\{\{node ([^}]+)\}\}/g)) {

@@ -1,6 +1,10 @@
 import { type CApi, OUTPUT_BYTES, type Output, type Pointer } from './c-api.ts';
 import type { Graph, Operation } from './graph.ts';
+import { encodeMessage } from './protobuf.ts';
 import { Status } from './status.ts';
+
+/** config.proto: RunOptions { trace_level = 1 }, TraceLevel FULL_TRACE. */
+const FULL_TRACE = encodeMessage([[1, 3]]);
 
 /** What one kind of run feeds, fetches and executes. Laid out once, for native code to read at every run. */
 export class RunPlan {
@@ -52,13 +56,35 @@ export class Session implements Disposable {
    * One run, on another thread. `feed` stays the caller's; the tensors it resolves to are the caller's to delete.
    * @throws Error with TensorFlow's message, which names the operation.
    */
-  async run(plan: RunPlan, feed: readonly Pointer[]): Promise<Pointer[]> {
+  run(plan: RunPlan, feed: readonly Pointer[]): Promise<Pointer[]> {
+    return this.#run(plan, feed, null, null);
+  }
+
+  /** One run as above that also notes what each op did, and when: `metadata` is a RunMetadata (config.proto), encoded. */
+  async runProfiled(plan: RunPlan, feed: readonly Pointer[]): Promise<{ fetched: Pointer[]; metadata: Uint8Array }> {
+    const options = this.#api.newBufferFromString(FULL_TRACE, FULL_TRACE.length);
+    const metadata = this.#api.newBuffer();
+    try {
+      const fetched = await this.#run(plan, feed, options, metadata);
+      return { fetched, metadata: this.#api.bufferBytes(metadata) };
+    } finally {
+      this.#api.deleteBuffer(options);
+      this.#api.deleteBuffer(metadata);
+    }
+  }
+
+  async #run(
+    plan: RunPlan,
+    feed: readonly Pointer[],
+    options: Pointer | null,
+    metadata: Pointer | null,
+  ): Promise<Pointer[]> {
     const inputs = BigUint64Array.from(feed);
     const results = new BigUint64Array(plan.fetches.length / OUTPUT_BYTES);
     await new Promise<void>((resolve, reject) => {
       this.#api.sessionRun.async(
         this.#pointer,
-        null,
+        options,
         this.#api.address(plan.feeds),
         this.#api.address(inputs),
         inputs.length,
@@ -67,7 +93,7 @@ export class Session implements Disposable {
         results.length,
         this.#api.address(plan.targets),
         plan.targets.length,
-        null,
+        metadata,
         this.#status.pointer,
         (error: unknown) => (error ? reject(error) : resolve()),
       );
