@@ -100,6 +100,14 @@ export function loadCApi({ framework, cc, preload }: Libraries) {
       status: Pointer,
     ) => void,
 
+    graphSetTensorShape: bind('void TF_GraphSetTensorShape(void *, TF_Output, const int64_t *, int, void *)') as (
+      graph: Pointer,
+      output: Output,
+      dims: BigInt64Array,
+      rank: number,
+      status: Pointer,
+    ) => void,
+
     newOperation: bind('void *TF_NewOperation(void *, const char *, const char *)') as (
       graph: Pointer,
       type: string,
@@ -161,6 +169,44 @@ export function loadCApi({ framework, cc, preload }: Libraries) {
       status: Pointer,
     ) => Pointer | null,
     operationOutputType: bind('int TF_OperationOutputType(TF_Output)') as (output: Output) => number,
+
+    setAttrTypeList: bind('void TF_SetAttrTypeList(void *, const char *, const int *, int)') as (
+      description: Pointer,
+      name: string,
+      types: Int32Array,
+      count: number,
+    ) => void,
+    setAttrFuncName: bind('void TF_SetAttrFuncName(void *, const char *, const char *, size_t)') as (
+      description: Pointer,
+      name: string,
+      value: string,
+      length: number,
+    ) => void,
+    graphToFunction: bind(
+      'void *TF_GraphToFunction(void *, const char *, uint8_t, int, const void *, int, const TF_Output *, int, ' +
+        'const TF_Output *, const void *, const void *, const char *, void *)',
+    ) as (
+      body: Pointer,
+      name: string,
+      appendHash: number,
+      operations: number,
+      all: null,
+      inputCount: number,
+      inputs: readonly Output[],
+      outputCount: number,
+      outputs: readonly Output[],
+      outputNames: null,
+      options: null,
+      description: null,
+      status: Pointer,
+    ) => Pointer | null,
+    graphCopyFunction: bind('void TF_GraphCopyFunction(void *, void *, void *, void *)') as (
+      graph: Pointer,
+      definition: Pointer,
+      gradient: null,
+      status: Pointer,
+    ) => void,
+    deleteFunction: bind('void TF_DeleteFunction(void *)') as (definition: Pointer) => void,
 
     newBuffer: bind('void *TF_NewBuffer()') as () => Pointer,
     newBufferFromString: bind('void *TF_NewBufferFromString(const void *, size_t)') as (

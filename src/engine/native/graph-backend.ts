@@ -2,9 +2,10 @@ import { createRequire } from 'node:module';
 import nodeUtil from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { silenceCpuBackend } from '../cpu-backend.ts';
+import { FUSED, type FusedAttributes } from '../fused.ts';
 import { onBackend } from '../on-backend.ts';
-import type { Output } from './c-api.ts';
-import type { Graph } from './graph.ts';
+import { DATA_TYPE, type Output } from './c-api.ts';
+import { type Graph, output } from './graph.ts';
 import { replaceKernels } from './kernels.ts';
 import { LazyBinding, type TensorMetadata } from './lazy-binding.ts';
 import type { OpSites } from './op-sites.ts';
@@ -54,6 +55,27 @@ export class GraphBackend {
     return this.#binding.outputOf(this.#backend.getInputTensorIds([tensor])[0]!);
   }
 
+  /** A function of the current graph, made by tracing `fn` (once for inputs of the same shapes), and a call of it. */
+  #fused(inputs: readonly tf.Tensor[], { name, fn }: FusedAttributes): tf.Tensor[] {
+    const { graph } = this.#binding;
+    const at = inputs.map((input) => this.outputOf(input));
+    const specs = inputs.map(({ shape, dtype }) => ({ shape: [...shape], type: DATA_TYPE[dtype as 'float32'] }));
+    const definition = graph.function(`${name} ${JSON.stringify(specs)}`, specs, (body, fed) =>
+      this.#binding.within(body, () =>
+        tf
+          .tidy(() => fn(...specs.map(({ shape, type }, i) => this.tensor(fed[i]!, name, shape, type))))
+          .map((result) =>
+            // Through an Identity: an input may be a result as it is.
+            output(body.add('Identity', [this.outputOf(result)])),
+          ),
+      ),
+    );
+    const types = specs.map(({ type }) => type);
+    return graph
+      .call(definition, at, types)
+      .map((result, i) => this.tensor(result, name, definition.results[i]!.shape, definition.results[i]!.type));
+  }
+
   static #load(): GraphBackend {
     restoreRemovedFunctions();
     const require = createRequire(import.meta.url);
@@ -69,7 +91,14 @@ export class GraphBackend {
     require('@tensorflow/tfjs-node/dist/register_all_kernels');
     replaceKernels(BACKEND);
     silenceCpuBackend(); // tfjs-node brings it along, and tensors made outside of a program land on it.
-    return new GraphBackend(binding, backend);
+    const instance = new GraphBackend(binding, backend);
+    tf.registerKernel({
+      kernelName: FUSED,
+      backendName: BACKEND,
+      kernelFunc: ({ inputs, attrs }) =>
+        instance.#fused(Object.values(inputs) as tf.Tensor[], attrs as unknown as FusedAttributes),
+    });
+    return instance;
   }
 }
 

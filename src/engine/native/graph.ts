@@ -10,7 +10,9 @@ export type AttributeValue =
   | { readonly ints: readonly number[] }
   | { readonly float: number }
   | { readonly bool: boolean }
-  | { readonly string: string };
+  | { readonly string: string }
+  | { readonly types: readonly number[] }
+  | { readonly function: string };
 
 /** An operation of the graph. */
 export interface Operation {
@@ -26,6 +28,12 @@ export interface OutputShape {
   readonly type: number;
 }
 
+/** A function of the graph, and what its results are. */
+export interface GraphFunction {
+  readonly name: string;
+  readonly results: readonly OutputShape[];
+}
+
 /** Constants up to this size are kept once a graph: most are axes, shapes and scalars that repeat at every layer. */
 const SHARED_CONSTANT_BYTES = 64;
 
@@ -38,6 +46,7 @@ export class Graph implements Disposable {
   /** Ops so far. */
   size = 0;
   readonly #status: Status;
+  readonly #functions = new Map<string, GraphFunction>();
   readonly #opDefs = new Map<string, OpDef>();
   readonly #constants = new Map<string, Output>();
 
@@ -59,8 +68,10 @@ export class Graph implements Disposable {
   ): Operation {
     const definition = this.opDef(type);
     const counts = new Set(definition.inputs.map((argument) => argument.countedBy));
+    // An attribute that begins with an underscore is no part of the op: any node may have it.
+    const isKnown = (name: string): boolean => definition.attributes.has(name) || name.startsWith('_');
     for (const name of Object.keys(attributes)) {
-      if (definition.attributes.has(name) || counts.has(name)) continue;
+      if (isKnown(name) || counts.has(name)) continue;
       throw new Error(`operation ${type} has no attribute ${name}`);
     }
     // Names start with a letter, digit or dot; that of an internal op starts with an underscore.
@@ -80,8 +91,7 @@ export class Graph implements Disposable {
       next += count;
     }
     for (const [attribute, value] of Object.entries(attributes)) {
-      if (definition.attributes.has(attribute) && !counts.has(attribute))
-        this.#setAttribute(description, attribute, value);
+      if (isKnown(attribute) && !counts.has(attribute)) this.#setAttribute(description, attribute, value);
     }
     for (const operation of after) this.api.addControlInput(description, operation.pointer);
     const pointer = this.api.finishOperation(description, this.#status.pointer);
@@ -123,6 +133,57 @@ export class Graph implements Disposable {
       throw new Error(`operation ${operation.type}: the shape of its result depends on the values of its inputs`);
     }
     return { shape, type: this.api.operationOutputType(at) };
+  }
+
+  /**
+   * The function of this graph with this signature, made by `build` from its inputs when it is first asked for. TensorFlow's
+   * compiler (XLA) makes one kernel of it.
+   */
+  function(
+    signature: string,
+    inputs: readonly OutputShape[],
+    build: (body: Graph, inputs: readonly Output[]) => readonly Output[],
+  ): GraphFunction {
+    const known = this.#functions.get(signature);
+    if (known !== undefined) return known;
+    using body = new Graph(this.api);
+    const fed = inputs.map(({ type, shape }) => body.placeholder(type, shape));
+    const outputs = build(body, fed);
+    const name = `${/^\w+/.exec(signature)?.[0]}_${this.#functions.size}`;
+    const definition = this.api.graphToFunction(
+      ...([body.pointer, name, 0, -1, null, fed.length, fed, outputs.length, outputs, null, null, null] as const),
+      this.#status.pointer,
+    );
+    this.#status.check(`function ${name}`);
+    try {
+      this.api.graphCopyFunction(this.pointer, definition!, null, this.#status.pointer);
+      this.#status.check(`function ${name}`);
+    } finally {
+      this.api.deleteFunction(definition!);
+    }
+    const made = {
+      name,
+      results: outputs.map(({ oper, index }) => body.shapeOf({ pointer: oper, type: name, name }, index)),
+    };
+    this.#functions.set(signature, made);
+    return made;
+  }
+
+  /** A call of a function, compiled to one kernel. */
+  call(definition: GraphFunction, inputs: readonly Output[], types: readonly number[]): Output[] {
+    const { name, results } = definition;
+    const operation = this.add('PartitionedCall', inputs, {
+      Tin: { types },
+      Tout: { types: results.map(({ type }) => type) },
+      f: { function: name },
+      _XlaMustCompile: { bool: true },
+    });
+    return results.map(({ shape }, index) => {
+      const at = output(operation, index);
+      this.api.graphSetTensorShape(this.pointer, at, dimensions(shape), shape.length, this.#status.pointer);
+      this.#status.check(`shape of function ${name}`);
+      return at;
+    });
   }
 
   [Symbol.dispose](): void {
@@ -170,6 +231,8 @@ export class Graph implements Disposable {
     else if ('int' in value) api.setAttrInt(description, name, value.int);
     else if ('ints' in value) api.setAttrIntList(description, name, dimensions(value.ints), value.ints.length);
     else if ('float' in value) api.setAttrFloat(description, name, value.float);
+    else if ('types' in value) api.setAttrTypeList(description, name, Int32Array.from(value.types), value.types.length);
+    else if ('function' in value) api.setAttrFuncName(description, name, value.function, value.function.length);
     else if ('bool' in value) api.setAttrBool(description, name, value.bool ? 1 : 0);
     else {
       const bytes = text.encode(value.string);

@@ -1,6 +1,6 @@
 import { RepulsorError } from '../../errors.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
-import { type AttributeValue, type Graph, output } from './graph.ts';
+import { type AttributeValue, type Graph, type Operation, output } from './graph.ts';
 import type { OpSites } from './op-sites.ts';
 import { dtypeName, type HostArray } from './tensor-memory.ts';
 
@@ -77,6 +77,29 @@ export class LazyBinding {
 
   get isTracing(): boolean {
     return this.#graph !== undefined;
+  }
+
+  /** The graph that is being built. */
+  get graph(): Graph {
+    return this.#current('a function');
+  }
+
+  /** Calls synchronous `work`, during which operations go into `body` instead: a function of the current graph. */
+  within<T>(body: Graph, work: () => T): T {
+    const [graph, sites] = [this.#graph, this.#sites];
+    this.#graph = body;
+    this.#sites = undefined; // Names of operations are unique in one graph only.
+    try {
+      return work();
+    } finally {
+      this.#graph = graph;
+      this.#sites = sites;
+    }
+  }
+
+  /** Tells which code made an operation of the current graph. */
+  note(operation: Operation): void {
+    this.#sites?.note(operation.name);
   }
 
   /** Makes an output of the current graph known to the kernels. `made`: what made it, in words. */

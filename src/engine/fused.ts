@@ -1,0 +1,28 @@
+import * as tf from '@tensorflow/tfjs-core';
+
+/** Name of the kernel that an engine registers which compiles functions. */
+export const FUSED = 'RepulsorFused';
+
+/** What such a kernel is given as its attributes. */
+export interface FusedAttributes {
+  readonly name: string;
+  readonly fn: (...inputs: tf.Tensor[]) => tf.Tensor[];
+}
+
+/**
+ * `fn(...inputs)` as one op: an engine that can compiles it to one loop, which reads each input and writes each result
+ * once, where op by op every intermediate value passes through memory. Elsewhere `fn` is simply called.
+ *
+ * `name` stands for the function and for every number in it: two functions of one program with one name and inputs of the
+ * same shapes are taken to be the same. It has no gradient: call it inside of tf.customGrad.
+ */
+export function fused<T extends tf.Tensor[]>(
+  name: string,
+  inputs: readonly tf.Tensor[],
+  fn: (...inputs: tf.Tensor[]) => T,
+): T {
+  if (tf.getKernel(FUSED, tf.getBackend()) === undefined) return tf.tidy(() => fn(...inputs));
+  const attributes: FusedAttributes = { name, fn };
+  const results = tf.engine().runKernel(FUSED, { ...inputs } as unknown as tf.NamedTensorMap, attributes as never);
+  return results as tf.Tensor[] as T;
+}
