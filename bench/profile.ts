@@ -2,12 +2,12 @@ import { Option } from 'commander';
 import { wholeNumber } from '../src/cli/options.ts';
 import type { OpTime } from '../src/engine/engine.ts';
 import { openNativeEngine } from '../src/engine/native/native-engine.ts';
-import { compileStep } from '../src/trainer/run-step.ts';
+import { compileStep, stepFeed } from '../src/trainer/run-step.ts';
 import { initialState } from '../src/trainer/train-state.ts';
 import type { Benchmark, BenchmarkResult } from './benchmark.ts';
 import { spread } from './spread.ts';
+import { givenBatch } from './train-step/given-values.ts';
 import { SHAPES, type Shape, shapePipeline } from './train-step/shapes.ts';
-import { stepBatch } from './train-step/step-batch.ts';
 
 interface ProfileOptions {
   readonly shape: Shape;
@@ -46,18 +46,19 @@ async function profile(
   const pipeline = await shapePipeline(shape, set);
   const engine = await openNativeEngine();
   const program = await compileStep(engine, pipeline, initialState(pipeline));
+  const feed = (step: number) => stepFeed(pipeline, givenBatch(pipeline, step), step);
   try {
     let step = 1;
     const first = performance.now();
-    await program.run(stepBatch(pipeline, step), step++);
+    await program.run(feed(step), step++);
     const firstSeconds = (performance.now() - first) / 1000;
-    while (step <= WARM_UP) await program.run(stepBatch(pipeline, step), step++);
+    while (step <= WARM_UP) await program.run(feed(step), step++);
 
     note(`${steps} steps as they are ...`);
     const wall: number[] = [];
     const cpu: number[] = [];
     for (let i = 0; i < steps; i++) {
-      const batch = stepBatch(pipeline, step);
+      const batch = feed(step);
       const [begun, used] = [performance.now(), process.cpuUsage()];
       await program.run(batch, step++);
       const { user, system } = process.cpuUsage(used);
@@ -69,7 +70,7 @@ async function profile(
     const ops: OpTime[] = [];
     const busy: number[] = [];
     for (let i = 0; i < steps; i++) {
-      const run = await program.profile!(stepBatch(pipeline, step), step++);
+      const run = await program.profile!(feed(step), step++);
       ops.push(...run);
       busy.push(sum(run.map((op) => op.seconds)) / Math.max(...run.map((op) => op.start + op.seconds)));
     }
@@ -128,7 +129,8 @@ async function profile(
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** The file whose code made it: `src/model/gelu.ts`, `the gradient of src/model/gelu.ts`. */
-const fileOf = ({ code }: OpTime): string => code?.replace(/:\d+:\d+$/, '') ?? 'state, inputs, random numbers, constants';
+const fileOf = ({ code }: OpTime): string =>
+  code?.replace(/:\d+:\d+$/, '') ?? 'state, inputs, random numbers, constants';
 
 function shares(ops: readonly OpTime[], steps: number, key: (op: OpTime) => string): Share[] {
   const groups = new Map<string, OpTime[]>();

@@ -1,15 +1,11 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { attention } from './attention.ts';
+import { gated } from './gated.ts';
 import { gelu } from './gelu.ts';
-import { layerNorm } from './layer-norm.ts';
 import { linear, linearSpecs } from './linear.ts';
+import { modulatedNorm } from './modulated-norm.ts';
 import type { ParameterSpec } from './parameters.ts';
-
-/** x * (1 + scale) + shift. x: (B, N, D); shift, scale: (B, 1, D). */
-export function modulate(x: Tensor, shift: Tensor, scale: Tensor): Tensor {
-  return tf.add(tf.mul(x, tf.add(scale, 1)), shift);
-}
 
 /** The adaLN parameters of one block or layer: c (B, D), already through SiLU -> `count` tensors (B, 1, D). */
 export function adaLN(c: Tensor, parameters: Record<string, Tensor>, name: string, count: number): Tensor[] {
@@ -20,17 +16,13 @@ export function adaLN(c: Tensor, parameters: Record<string, Tensor>, name: strin
 /** A transformer block with adaLN-Zero (Peebles and Xie 2023). x: (B, N, D), c: SiLU of the condition (B, D) -> (B, N, D). */
 export function block(x: Tensor, c: Tensor, parameters: Record<string, Tensor>, name: string, heads: number): Tensor {
   const [shiftA, scaleA, gateA, shiftM, scaleM, gateM] = adaLN(c, parameters, `${name}.adaLN_modulation.1`, 6);
-  const attended = attention(modulate(layerNorm(x), shiftA, scaleA), parameters, `${name}.attn`, heads);
-  const y = tf.add(x, tf.mul(gateA, attended));
+  const attended = attention(modulatedNorm(x, shiftA, scaleA), parameters, `${name}.attn`, heads);
+  const y = gated(x, gateA, attended);
   const hidden = gelu(
-    linear(
-      modulate(layerNorm(y), shiftM, scaleM),
-      parameters[`${name}.mlp.fc1.weight`],
-      parameters[`${name}.mlp.fc1.bias`],
-    ),
+    linear(modulatedNorm(y, shiftM, scaleM), parameters[`${name}.mlp.fc1.weight`], parameters[`${name}.mlp.fc1.bias`]),
   );
   const mixed = linear(hidden, parameters[`${name}.mlp.fc2.weight`], parameters[`${name}.mlp.fc2.bias`]);
-  return tf.add(y, tf.mul(gateM, mixed));
+  return gated(y, gateM, mixed);
 }
 
 /** Parameters of one block. adaLN starts at zero, so that a new block is the identity. */

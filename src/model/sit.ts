@@ -1,10 +1,10 @@
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import { adaLN, block, blockSpecs, modulate } from './block.ts';
+import { adaLN, block, blockSpecs } from './block.ts';
 import { embed, patchify, positions2d, timestepFeatures, unpatchify } from './embeddings.ts';
 import { silu } from './gelu.ts';
-import { layerNorm } from './layer-norm.ts';
 import { linear, linearSpecs } from './linear.ts';
+import { modulatedNorm } from './modulated-norm.ts';
 import type { ParameterSpec } from './parameters.ts';
 
 /** A SiT (Ma et al. 2024): the DiT transformer with adaLN-Zero. What it predicts, the transport says. */
@@ -125,7 +125,7 @@ export function sit(
   const after = activations(parameters, settings, input, c, depth);
   const [shift, scale] = adaLN(c, parameters, 'final_layer.adaLN_modulation.1', 2);
   const out = linear(
-    modulate(layerNorm(after[depth]), shift, scale),
+    modulatedNorm(after[depth], shift, scale),
     parameters['final_layer.linear.weight'],
     parameters['final_layer.linear.bias'],
   );

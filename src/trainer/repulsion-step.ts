@@ -8,7 +8,6 @@ import { type KeysOf, spread } from '../losses/spread.ts';
 import { countingMask, enqueue, type NegativeQueue, queueOf, validMask } from '../memory-bank/queue.ts';
 import { type ParameterLayout, unpack } from '../model/parameters.ts';
 import { nullClass, type SiTInput, sitFeatures } from '../model/sit.ts';
-import { emaUpdate } from '../optim/ema.ts';
 import { PATHS } from '../transport/transport.ts';
 import { drawTime } from './draw-time.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -24,12 +23,12 @@ export interface StepBegun {
   readonly layout: ParameterLayout;
 }
 
-/** One step's repulsion: its loss inside of what is differentiated, then what becomes of the queue and the slow copy. */
+/** One step's repulsion: its loss inside of what is differentiated, then what becomes of the queue. */
 export interface RepulsionStep {
   /** features: of each block, (B, N, D). The mean over the blocks; by-products are kept for `end`. */
   loss(features: readonly Tensor[], parameters: Tensors): { value: Scalar; byProducts: Tensors };
-  /** After the optimizer: `parameters` are the new ones. `keys`, (B, d of all blocks), with a queue only. */
-  end(byProducts: Tensors, parameters: Tensor1D): { state: Tensors; report: Tensors; keys: Tensor2D | null };
+  /** `keys`, (B, d of all blocks), with a queue only. */
+  end(byProducts: Tensors): { state: Tensors; report: Tensors; keys: Tensor2D | null };
 }
 
 /**
@@ -74,7 +73,7 @@ export function beginRepulsion(pipeline: Pipeline, settings: RepulsionSettings, 
       return { value, byProducts };
     },
 
-    end(byProducts, parameters) {
+    end(byProducts) {
       const report: Tensors = { repulsion: byProducts['repulsion']! };
       const zs = blocks.map((block) => byProducts[`z.${block}`] as Tensor2D);
       const keys = made ?? zs;
@@ -86,8 +85,6 @@ export function beginRepulsion(pipeline: Pipeline, settings: RepulsionSettings, 
         for (const [name, value] of Object.entries(shown)) report[name + suffix] = value;
       }
       const next: Tensors = {};
-      if (usesSlowCopy(settings))
-        next['slow'] = emaUpdate(state['slow'] as Tensor1D, parameters, settings.keyMomentum!);
       if (queue === null) return { state: next, report, keys: null };
       const rows = keys.length === 1 ? keys[0]! : (tf.concat(keys, 1) as Tensor2D);
       Object.assign(next, enqueue(queue, rows, labels, step));

@@ -47,6 +47,22 @@ export interface StepOutputs {
   readonly keys: Float32Array | null;
 }
 
+/** What the step is fed: the batch, and the schedules' numbers at this step. */
+export function stepFeed(
+  pipeline: Pipeline,
+  batch: Pick<Batch, 'images' | 'labels'>,
+  step: number,
+): Record<string, Float32Array | Int32Array> {
+  const { start = 0, ramp = 0 } = pipeline.losses.repulsion ?? {};
+  return {
+    images: batch.images,
+    labels: batch.labels,
+    step: Int32Array.of(step),
+    learningRate: Float32Array.of(learningRateAt(step, pipeline.steps, pipeline.optimizer)),
+    queueWeight: Float32Array.of(queueWeightAt(step, start, ramp)),
+  };
+}
+
 /** Runs one step on one batch. */
 export async function runStep(
   program: Program,
@@ -54,18 +70,10 @@ export async function runStep(
   batch: Pick<Batch, 'images' | 'labels'>,
   step: number,
 ): Promise<StepOutputs> {
-  const learningRate = learningRateAt(step, pipeline.steps, pipeline.optimizer);
-  const { start = 0, ramp = 0 } = pipeline.losses.repulsion ?? {};
-  const inputs = {
-    images: batch.images,
-    labels: batch.labels,
-    step: Int32Array.of(step),
-    learningRate: Float32Array.of(learningRate),
-    queueWeight: Float32Array.of(queueWeightAt(step, start, ramp)),
-  };
+  const inputs = stepFeed(pipeline, batch, step);
   const [outputs, digest] = await Promise.all([program.run(inputs, step), digestMeanwhile(batch)]);
   const keys = (outputs['keys']?.data as Float32Array | undefined) ?? null;
-  return { outputs, learningRate, batchDigest: digest, keys };
+  return { outputs, learningRate: learningRateAt(step, pipeline.steps, pipeline.optimizer), batchDigest: digest, keys };
 }
 
 /** By the next turn of the event loop the engine is at work on its own threads. */

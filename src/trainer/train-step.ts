@@ -4,12 +4,11 @@ import type { ProgramFunction, TensorSpec, Tensors } from '../engine/engine.ts';
 import { flowMatching } from '../losses/flow-matching.ts';
 import { unpack } from '../model/parameters.ts';
 import { nullClass, type SiTInput, sit } from '../model/sit.ts';
-import { adamwUpdate } from '../optim/adamw.ts';
-import { clipByNorm, norm } from '../optim/clip.ts';
-import { emaUpdate } from '../optim/ema.ts';
+import { norm } from '../optim/clip.ts';
 import { PATHS } from '../transport/transport.ts';
 import { drawTime } from './draw-time.ts';
 import { valueAndGradient } from './gradient.ts';
+import { optimizerStep } from './optimizer-step.ts';
 import type { Pipeline } from './pipeline.ts';
 import { blocksOf, hasSecondView } from './repulsion-settings.ts';
 import { beginRepulsion } from './repulsion-step.ts';
@@ -49,7 +48,7 @@ export function stepInputs(pipeline: Pipeline): Record<string, TensorSpec> {
  */
 export function trainStep(pipeline: Pipeline): ProgramFunction {
   const layout = trainLayout(pipeline);
-  const { model, transport, losses, optimizer } = pipeline;
+  const { model, transport, losses } = pipeline;
   const settings = losses.repulsion;
 
   return (state, inputs, random): { state: Tensors; outputs: Tensors } => {
@@ -78,29 +77,16 @@ export function trainStep(pipeline: Pipeline): ProgramFunction {
     const { value: total, gradient, byProducts } = valueAndGradient(loss, state['params'] as Tensor1D);
 
     const gradientNorm = norm(gradient);
-    const updated = adamwUpdate(
-      clipByNorm(gradient, gradientNorm, optimizer.clip),
-      { m: state['adam.m'] as Tensor1D, v: state['adam.v'] as Tensor1D },
-      state['params'] as Tensor1D,
-      inputs['learningRate'] as Scalar,
-      tf.cast(step, 'float32'),
-      optimizer,
-    );
-    const next: Tensors = {
-      params: updated.parameters,
-      'adam.m': updated.state.m,
-      'adam.v': updated.state.v,
-      ema: emaUpdate(state['ema'] as Tensor1D, updated.parameters, optimizer.ema),
-    };
+    const next = optimizerStep(pipeline, state, gradient, gradientNorm, inputs['learningRate'] as Scalar, step);
 
     const report: Tensors = {
       total,
       flow: byProducts['flow'],
       gradientNorm,
-      parameterNorm: norm(updated.parameters),
+      parameterNorm: norm(next['params'] as Tensor1D),
     };
     if (repulsion === null) return { state: next, outputs: { report: stacked(report, pipeline) } };
-    const ended = repulsion.end(byProducts, updated.parameters);
+    const ended = repulsion.end(byProducts);
     const outputs: Tensors = { report: stacked({ ...report, ...ended.report }, pipeline) };
     if (ended.keys !== null) outputs['keys'] = ended.keys;
     return { state: { ...next, ...ended.state }, outputs };

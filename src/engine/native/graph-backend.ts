@@ -13,6 +13,12 @@ import type { OpSites } from './op-sites.ts';
 /** tfjs-node's kernels look their backend up by this name: no other will do. */
 const BACKEND = 'tensorflow';
 
+/**
+ * Functions of fewer elements are not compiled: the compiler takes 0.1 to 0.3 s for each, and a call of a compiled function
+ * some microseconds more than a few small ops.
+ */
+const FUSED_ELEMENTS = 32_768;
+
 /** The part of tfjs-node's NodeJSKernelBackend (nodejs_kernel_backend.ts) used here. */
 export interface NodeKernelBackend extends tf.KernelBackend {
   createOutputTensor(metadata: TensorMetadata): tf.Tensor;
@@ -55,25 +61,24 @@ export class GraphBackend {
     return this.#binding.outputOf(this.#backend.getInputTensorIds([tensor])[0]!);
   }
 
-  /** A function of the current graph, made by tracing `fn` (once for inputs of the same shapes), and a call of it. */
+  /** A call of `fn`, as a function of the current graph: traced once for inputs of the same shapes. */
   #fused(inputs: readonly tf.Tensor[], { name, fn }: FusedAttributes): tf.Tensor[] {
-    const { graph } = this.#binding;
-    const at = inputs.map((input) => this.outputOf(input));
+    if (inputs.reduce((sum, { size }) => sum + size, 0) < FUSED_ELEMENTS) return fn(...inputs);
+    const binding = this.#binding;
     const specs = inputs.map(({ shape, dtype }) => ({ shape: [...shape], type: DATA_TYPE[dtype as 'float32'] }));
-    const definition = graph.function(`${name} ${JSON.stringify(specs)}`, specs, (body, fed) =>
-      this.#binding.within(body, () =>
-        tf
-          .tidy(() => fn(...specs.map(({ shape, type }, i) => this.tensor(fed[i]!, name, shape, type))))
-          .map((result) =>
-            // Through an Identity: an input may be a result as it is.
-            output(body.add('Identity', [this.outputOf(result)])),
-          ),
-      ),
+    const definition = binding.graph.function(`${name} ${JSON.stringify(specs)}`, specs, (body, fed) =>
+      binding.within(body, () => {
+        const given = specs.map(({ shape, type }, i) => this.tensor(fed[i]!, name, shape, type));
+        const results = tf.tidy(() => fn(...given));
+        // Through an Identity: an input may be a result as it is.
+        return results.map((result) => output(body.add('Identity', [this.outputOf(result)])));
+      }),
     );
+    const at = inputs.map((input) => this.outputOf(input));
     const types = specs.map(({ type }) => type);
-    return graph
-      .call(definition, at, types)
-      .map((result, i) => this.tensor(result, name, definition.results[i]!.shape, definition.results[i]!.type));
+    const call = binding.graph.call(definition, at, types);
+    binding.note(call);
+    return definition.results.map(({ shape, type }, i) => this.tensor(output(call, i), name, shape, type));
   }
 
   static #load(): GraphBackend {

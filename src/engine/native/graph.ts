@@ -170,20 +170,19 @@ export class Graph implements Disposable {
   }
 
   /** A call of a function, compiled to one kernel. */
-  call(definition: GraphFunction, inputs: readonly Output[], types: readonly number[]): Output[] {
-    const { name, results } = definition;
+  call({ name, results }: GraphFunction, inputs: readonly Output[], types: readonly number[]): Operation {
     const operation = this.add('PartitionedCall', inputs, {
       Tin: { types },
       Tout: { types: results.map(({ type }) => type) },
       f: { function: name },
       _XlaMustCompile: { bool: true },
     });
-    return results.map(({ shape }, index) => {
+    for (const [index, { shape }] of results.entries()) {
       const at = output(operation, index);
       this.api.graphSetTensorShape(this.pointer, at, dimensions(shape), shape.length, this.#status.pointer);
       this.#status.check(`shape of function ${name}`);
-      return at;
-    });
+    }
+    return operation;
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,13 @@
 import { RepulsorError } from '../../errors.ts';
-import type { HostTensor, HostTensors, OpTime, Program, ProgramDefinition, StateSnapshot, TensorSpec } from '../engine.ts';
+import type {
+  HostTensor,
+  HostTensors,
+  OpTime,
+  Program,
+  ProgramDefinition,
+  StateSnapshot,
+  TensorSpec,
+} from '../engine.ts';
 import * as contract from '../program-contract.ts';
 import { Turns } from '../turns.ts';
 import { type CApi, DATA_TYPE, type Pointer } from './c-api.ts';

@@ -1,5 +1,5 @@
+import { decodeMessage } from '../../codec/protobuf.ts';
 import type { OpTime } from '../engine.ts';
-import { decodeMessage } from './protobuf.ts';
 
 type Fields = ReadonlyMap<number, number | Uint8Array>;
 

@@ -1,6 +1,6 @@
+import { encodeMessage } from '../../codec/protobuf.ts';
 import { type CApi, OUTPUT_BYTES, type Output, type Pointer } from './c-api.ts';
 import type { Graph, Operation } from './graph.ts';
-import { encodeMessage } from './protobuf.ts';
 import { Status } from './status.ts';
 
 /** config.proto: RunOptions { trace_level = 1 }, TraceLevel FULL_TRACE. */
