@@ -18,7 +18,11 @@ const census = counting(loadCApi(await findLibraries()));
 const { api } = census;
 const config = sessionConfig(2);
 const compile = (definition: Partial<ProgramDefinition> & Pick<ProgramDefinition, 'fn'>, bytes = config) =>
-  NativeProgram.compile(api, bytes, { name: 'counted', seed: 0, state: {}, inputs: {}, ...definition });
+  NativeProgram.compile(
+    api,
+    { config: bytes, fuses: true },
+    { name: 'counted', seed: 0, state: {}, inputs: {}, ...definition },
+  );
 
 async function fails(work: Promise<unknown>, why: RegExp): Promise<void> {
   const error = await work.then(

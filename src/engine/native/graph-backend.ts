@@ -63,8 +63,8 @@ export class GraphBackend {
 
   /** A call of `fn`, as a function of the current graph: traced once for inputs of the same shapes. */
   #fused(inputs: readonly tf.Tensor[], { name, fn }: FusedAttributes): tf.Tensor[] {
-    if (inputs.reduce((sum, { size }) => sum + size, 0) < FUSED_ELEMENTS) return fn(...inputs);
     const binding = this.#binding;
+    if (!binding.graph.fuses || inputs.reduce((sum, { size }) => sum + size, 0) < FUSED_ELEMENTS) return fn(...inputs);
     const specs = inputs.map(({ shape, dtype }) => ({ shape: [...shape], type: DATA_TYPE[dtype as 'float32'] }));
     const definition = binding.graph.function(`${name} ${JSON.stringify(specs)}`, specs, (body, fed) =>
       binding.within(body, () => {

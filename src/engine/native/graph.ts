@@ -50,8 +50,12 @@ export class Graph implements Disposable {
   readonly #opDefs = new Map<string, OpDef>();
   readonly #constants = new Map<string, Output>();
 
-  constructor(api: CApi) {
+  /** Whether its functions are compiled to one kernel each; else their ops are its own. */
+  readonly fuses: boolean;
+
+  constructor(api: CApi, { fuses = false } = {}) {
     this.api = api;
+    this.fuses = fuses;
     this.pointer = api.newGraph();
     this.#status = new Status(api);
   }

@@ -48,13 +48,15 @@ export async function openNativeEngine(
     });
   }
   const config = sessionConfig(threads, device);
+  // On a GPU TensorFlow's compiler needs CUDA's own, which the wheels do not bring.
+  const fuses = device === 'cpu';
   if (device === 'gpu') demandGpu(api, config, gpu!);
   return {
     name: 'native',
     device: device === 'gpu' ? gpu! : 'cpu',
     threads,
     version,
-    compile: (definition) => NativeProgram.compile(api, config, definition),
+    compile: (definition) => NativeProgram.compile(api, { config, fuses }, definition),
     room: (spec) => roomFor(api, spec),
     // Each program owns what it uses, and libraries cannot be unloaded.
     dispose: () => {},

@@ -55,10 +55,15 @@ export class NativeProgram implements Program {
     this.#read = new RunPlan([], reads, []);
   }
 
-  static async compile(api: CApi, config: Uint8Array, definition: ProgramDefinition): Promise<NativeProgram> {
+  /** `fuses`: functions given to `fused` become one kernel each. */
+  static async compile(
+    api: CApi,
+    { config, fuses }: { readonly config: Uint8Array; readonly fuses: boolean },
+    definition: ProgramDefinition,
+  ): Promise<NativeProgram> {
     contract.checkDefinition(definition);
     const start = performance.now();
-    const graph = new Graph(api);
+    const graph = new Graph(api, { fuses });
     const sites = new OpSites();
     let session: Session | undefined;
     try {
