@@ -46,11 +46,10 @@ describe('choosing an engine', () => {
     );
   });
 
-  it('asks for no GPU where there is none, and for one that is named in any case', async () => {
+  it('never takes another device than the one that was named', () => {
     expect(withoutLibraries("{ name: 'native-gpu' }")).toMatch(
-      /^ENGINE_UNAVAILABLE (libcuda\.so\.1, the|Tensor|the NVIDIA)/,
+      /^ENGINE_UNAVAILABLE (libcuda\.so\.1, the|the NVIDIA|Tensor)/,
     );
-    expect(withoutLibraries("{ name: 'native' }")).not.toMatch(/GPU|cuda/);
   });
 
   it('says of a GPU that cannot be used why, and goes on without it', async () => {
