@@ -14,4 +14,5 @@ export default definePipeline({
   optimizer: { learningRate: 4e-3, beta2: 0.99, warmup: 100, decayShare: 0.5, clip: 1, ema: 0.995 },
   steps: 4_500,
   commit: { everySteps: 100 },
+  evaluation: { everySteps: 500 },
 });

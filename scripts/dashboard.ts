@@ -237,6 +237,61 @@ const REPULSION: readonly Panel[] = [
   },
 ];
 
+const FEATURES: readonly Panel[] = [
+  {
+    title: 'Classes told by the features',
+    none: 'Set evaluation.everySteps',
+    description:
+      'Of a fixed set of images, by the features of one block: by the nearest others, and by a linear map. A rise is a representation that is learnt.',
+    unit: 'percentunit',
+    width: 8,
+    min: 0,
+    max: 1,
+    queries: [['{{run}} {{probe}}', 'repulsor_evaluation_accuracy_ratio{@}']],
+  },
+  {
+    title: 'Effective rank of the features',
+    none: 'Set evaluation.everySteps',
+    description:
+      'Directions that the features use, of the width of the model. A fall is a collapse that accuracy shows later.',
+    unit: 'none',
+    width: 8,
+    min: 0,
+    queries: [['{{run}}', 'repulsor_evaluation_effective_rank{@}']],
+  },
+  {
+    title: 'Alignment and uniformity of the features',
+    none: 'Set evaluation.everySteps',
+    description:
+      'Alignment: how far two noises move an image, 0 is not at all. Uniformity: how evenly images lie, 0 is one point, -4 about as even as can be.',
+    unit: 'none',
+    width: 8,
+    queries: [
+      ['{{run}} alignment', 'repulsor_evaluation_alignment{@}'],
+      ['{{run}} uniformity', 'repulsor_evaluation_uniformity{@}'],
+    ],
+  },
+  {
+    title: 'Steps since the last evaluation',
+    none: 'Set evaluation.everySteps',
+    description:
+      'A saw as high as evaluation.everySteps. Higher: an evaluation takes longer than that, and some are left out.',
+    unit: 'none',
+    width: 12,
+    min: 0,
+    queries: [['{{run}}', 'repulsor_step{@} - repulsor_evaluation_step{@}']],
+  },
+  {
+    title: 'Duration of an evaluation',
+    none: 'Set evaluation.everySteps',
+    description: 'Beside the steps, which it slows down by what it takes of the processor.',
+    unit: 's',
+    width: 12,
+    min: 0,
+    queries: [['{{run}}', 'repulsor_evaluation_duration_seconds{@}']],
+  },
+];
+
 const STREAM: readonly Panel[] = [
   {
     title: 'Change of the stream',
@@ -442,7 +497,7 @@ export function dashboardJson(): string {
         .textFormat('It went on from its last commit.'),
     );
   for (const panel of OVERVIEW) builder.withPanel(panelOf({ width: 24 / OVERVIEW.length, ...panel }));
-  const rows = { Convergence: CONVERGENCE, Repulsion: REPULSION, Stream: STREAM, Commits: COMMITS };
+  const rows = { Convergence: CONVERGENCE, Repulsion: REPULSION, Features: FEATURES, Stream: STREAM, Commits: COMMITS };
   for (const [title, panels] of Object.entries(rows)) {
     builder.withRow(new dashboard.RowBuilder(title));
     for (const panel of panels) builder.withPanel(panelOf(panel));

@@ -5,12 +5,13 @@ import type { Commit } from '../codec/records.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineWish } from '../engine/engine.ts';
 import { EXIT } from '../errors.ts';
+import { openProbe } from '../evaluation/representation-probe.ts';
 import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { startMetricsServer } from '../metrics/server.ts';
 import { drawGrid } from '../sampling/draw.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
-import type { RepulsionReport } from '../trainer/report.ts';
+import type { EvaluationReport, RepulsionReport } from '../trainer/report.ts';
 import { train } from '../trainer/trainer.ts';
 import { beginningOf } from './beginning-of.ts';
 import type { Console } from './console.ts';
@@ -59,6 +60,14 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
     const progress = stepProgress(console, pipeline.steps, true);
     note = progress.note;
     const warn = (line: string) => (console.json ? console.warn(line) : progress.note(`warning: ${line}`));
+    let evaluation: EvaluationReport | null = null;
+    const probe = openProbe({
+      ...{ pipeline, log, engine, onWarning: warn },
+      onReport: (report) => {
+        evaluation = report;
+        metrics.onEvaluation(report);
+      },
+    });
     try {
       const result = await train({
         pipeline,
@@ -69,6 +78,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
         engine,
         signal: interrupt.signal,
         fallback: options.fallback ?? false,
+        ...(probe !== null && { probe }),
         ...(asked !== null && { beginning: asked.beginning }),
         observer: {
           ...metrics,
@@ -118,6 +128,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
           engine: engine.name,
           engine_version: engine.version,
           grid,
+          evaluation: evaluation && withUnderscores(evaluation),
         },
         interrupted
           ? `interrupted after step ${result.step}, all committed; the same command goes on from there`
@@ -149,6 +160,12 @@ function spreadForMachines(report: RepulsionReport) {
     queue_rows: report.queueFill,
     queue_age_max: report.ageMax,
   };
+}
+
+/** The names of a JSON result. */
+function withUnderscores(report: EvaluationReport): Record<string, number | null> {
+  const { effectiveRank, knnAccuracy, linearProbe, ...rest } = report;
+  return { ...rest, effective_rank: effectiveRank, knn_accuracy: knnAccuracy, linear_probe: linearProbe };
 }
 
 function howItStarts(commit: Commit | null): string {

@@ -91,6 +91,29 @@ export const DEFINITIONS = {
     'repulsor_stream_shift',
     'How far the images of the last steps are from those before, in units of what chance alone gives: about 1 or less while nothing changes.',
   ),
+  evaluatedStep: gauge('repulsor_evaluation_step', 'Step whose weights were evaluated last.'),
+  evaluatedAlignment: gauge(
+    'repulsor_evaluation_alignment',
+    'Mean squared distance of the features of an image under two draws of noise; 0 to 4.',
+  ),
+  evaluatedUniformity: gauge(
+    'repulsor_evaluation_uniformity',
+    'log mean exp(-2 d^2) over pairs of the evaluated images; 0 is collapse, lower is more even.',
+  ),
+  evaluatedRank: gauge(
+    'repulsor_evaluation_effective_rank',
+    'Effective rank (RankMe) of the features of the evaluated images; 1 is collapse to a line.',
+  ),
+  evaluatedAccuracy: gauge(
+    'repulsor_evaluation_accuracy_ratio',
+    'Share of the evaluated images whose class their features tell, by probe: nearest neighbours or a linear map.',
+    ['probe'],
+  ),
+  evaluationDuration: gauge(
+    'repulsor_evaluation_duration_seconds',
+    'From the evaluated step to the result; steps went on meanwhile.',
+  ),
+
   records: counter('repulsor_records_total', 'Input records by outcome, in this process.', ['outcome']),
   deadLetters: counter(
     'repulsor_dead_letters_total',

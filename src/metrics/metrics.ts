@@ -1,7 +1,7 @@
 import { type Counter, Registry } from 'prom-client';
 import type { Engine } from '../engine/engine.ts';
 import type { Headroom } from '../trainer/headroom.ts';
-import type { CommitReport, RepulsionReport, StepReport } from '../trainer/report.ts';
+import type { CommitReport, EvaluationReport, RepulsionReport, StepReport } from '../trainer/report.ts';
 import { VERSION } from '../version.ts';
 import { boundedLabels } from './bounded-labels.ts';
 import { defineMetrics } from './definitions.ts';
@@ -30,6 +30,7 @@ export interface Metrics {
   onStep(report: StepReport): void;
   onCommit(report: CommitReport): void;
   onCommitFailure(): void;
+  onEvaluation(report: EvaluationReport): void;
   onRecords(outcome: RecordOutcome, count: number): void;
   /** `reason`: a short fixed word; anything else counts as "other". */
   onDeadLetter(reason: string): void;
@@ -122,6 +123,18 @@ export function createMetrics({ run, engine, now = () => performance.now() / 100
       metrics.commitBytes.inc(labels, report.bytesWritten);
     },
     onCommitFailure: () => metrics.commitFailures.inc(labels),
+    onEvaluation(report) {
+      metrics.evaluatedStep.set(labels, report.step);
+      metrics.evaluatedAlignment.set(labels, report.alignment);
+      metrics.evaluatedUniformity.set(labels, report.uniformity);
+      metrics.evaluatedRank.set(labels, report.effectiveRank);
+      metrics.evaluationDuration.set(labels, report.seconds);
+      for (const [probe, share] of [
+        ['knn', report.knnAccuracy],
+        ['linear', report.linearProbe],
+      ] as const)
+        if (share !== null) metrics.evaluatedAccuracy.set({ run, probe }, share);
+    },
     onRecords: (outcome, count) => metrics.records.inc({ run, outcome }, count),
     onDeadLetter(reason) {
       const known = /^[a-z][a-z0-9_-]{0,63}$/.test(reason) && reasons.admits(reason);

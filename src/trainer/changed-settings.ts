@@ -5,6 +5,7 @@ import { completedSettings } from './stored-pipeline.ts';
 /** Settings that a run may go on with changed without a word, each with all below it: they shape the run, not its state. */
 export const FREE_SETTINGS: readonly string[] = [
   'commit',
+  'evaluation',
   'log',
   'metrics',
   'operators.badRecords',

@@ -91,6 +91,13 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
     keep: z.strictObject({ last: z.int().min(2), every: natural.nullable() }),
     store: z.string().refine(isS3Url, 's3://BUCKET or s3://BUCKET/PREFIX').nullable(),
   }),
+  evaluation: z.strictObject({
+    everySteps: natural.nullable(),
+    topic: topic.nullable(),
+    images: z.int().min(4),
+    block: natural.nullable(),
+    time: share,
+  }),
   sampling: z.strictObject({
     solver: z.enum(SOLVERS),
     steps: natural,
@@ -113,6 +120,7 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
 
 /** What no single setting can say. */
 function contradictions({
+  evaluation,
   model,
   transport,
   losses,
@@ -123,6 +131,8 @@ function contradictions({
   sampling,
 }: Pipeline): string[] {
   const found: string[] = [];
+  if (evaluation.block !== null && evaluation.block > model.depth)
+    found.push(`evaluation.block: the model has ${model.depth} blocks, there is no block ${evaluation.block}`);
   const [height, width] = model.input;
   if (height % model.patch !== 0 || width % model.patch !== 0)
     found.push(`model.patch: ${model.patch} does not divide the input's ${height} x ${width}`);

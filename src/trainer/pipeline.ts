@@ -4,6 +4,7 @@ import type { ArchiveMix } from '../operators/batches.ts';
 import type { AdamWSettings } from '../optim/adamw.ts';
 import type { ScheduleSettings } from '../optim/schedule.ts';
 import type { TransportSettings } from '../transport/transport.ts';
+import type { EvaluationSettings } from './evaluation-settings.ts';
 import { defaultRepulsion, type RepulsionSettings } from './repulsion-settings.ts';
 import type { SamplingSettings } from './sampling-settings.ts';
 
@@ -69,6 +70,8 @@ export interface Pipeline {
     /** Where a new run's weights go: `s3://BUCKET/PREFIX`, under its id; null: into its folder. */
     readonly store: string | null;
   };
+  /** Measures of a block's features while it trains. */
+  readonly evaluation: EvaluationSettings;
   /** The grid of samples made at the end. */
   readonly sampling: SamplingSettings;
   /** Where /metrics is served. Port null: 9464, or a free one when that is taken. */
@@ -129,6 +132,7 @@ function defaults(input: PipelineInput): Pipeline {
     },
     steps: null,
     commit: { everySteps: 500, everySeconds: 60, keep: { last: 5, every: null }, store: null },
+    evaluation: { everySteps: null, topic: null, images: 512, block: null, time: 0.9 },
     sampling: {
       solver: 'euler',
       steps: 25,

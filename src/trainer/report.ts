@@ -56,6 +56,23 @@ export interface BlockReport extends SpreadReport {
   readonly block: number;
 }
 
+/** What one evaluation during training tells: the features of a block, of a fixed set of images. */
+export interface EvaluationReport {
+  /** Steps done when the weights were as they were measured. */
+  readonly step: number;
+  /** Mean squared distance of the normalised features of one image under two draws of noise. */
+  readonly alignment: number;
+  /** log mean exp(-2 d^2) over pairs of images. */
+  readonly uniformity: number;
+  readonly effectiveRank: number;
+  /** Share of images told by their nearest others, and by a linear map; null without labels. */
+  readonly knnAccuracy: number | null;
+  readonly linearProbe: number | null;
+  readonly images: number;
+  /** Wall seconds from the step to the result; steps went on meanwhile. */
+  readonly seconds: number;
+}
+
 /** What one commit tells. */
 export interface CommitReport {
   readonly step: number;

@@ -20,6 +20,7 @@ import type { Headroom } from './headroom.ts';
 import { type Input, openInput } from './input.ts';
 import { inputFeatures } from './input-features.ts';
 import { type Pipeline, topicsRead } from './pipeline.ts';
+import type { Probe } from './probe.ts';
 import type { CommitReport, StepReport } from './report.ts';
 import { guardRetention } from './retention-guard.ts';
 import { compileStep, runStep, stateToTrain } from './run-step.ts';
@@ -62,6 +63,8 @@ export interface TrainSettings {
   readonly beginning?: Beginning;
   /** Go back to the newest whole commit where the last one is damaged. */
   readonly fallback?: boolean;
+  /** Looks at the weights beside the steps; closed at the end. */
+  readonly probe?: Probe;
   /** For crash tests. */
   readonly onEffect?: OnEffect;
 }
@@ -148,6 +151,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     } finally {
       guard.close();
       await input.close();
+      await settings.probe?.close();
       program.dispose();
     }
   }
@@ -246,6 +250,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       samplesHere += batch.size;
       begun ??= performance.now();
       observer.onStep?.(report);
+      settings.probe?.afterStep(step, program);
       await commits.afterStep({ step, position });
     }
     const seconds = begun === null ? 0 : (performance.now() - begun) / 1000;

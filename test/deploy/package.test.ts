@@ -25,8 +25,10 @@ const repulsor = (...args: string[]) => run(process.execPath, ['bin/repulsor.js'
 test('the command trains, and looks at the run', async () => {
   const args = ['--engine', 'cpu', '--steps', '1', '--run', 'run', '--log', 'file:log', '--set', 'sampling.perLabel=0'];
   const small = ['--set', 'model.width=8', '--set', 'model.depth=1', '--set', 'losses.repulsion=null'];
-  const { stdout } = await repulsor('train', 'pipelines/digits.ts', ...args, ...small, '--json');
-  expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({ steps: 1, engine: 'cpu' });
+  const measured = ['--set', 'evaluation.everySteps=1', '--set', 'evaluation.images=8'];
+  const { stdout } = await repulsor('train', 'pipelines/digits.ts', ...args, ...small, ...measured, '--json');
+  const said = JSON.parse(stdout.trim().split('\n').at(-1)!);
+  expect(said).toMatchObject({ steps: 1, engine: 'cpu', evaluation: { step: 1, effective_rank: expect.any(Number) } });
   expect((await repulsor('inspect', 'run')).stdout).toMatch(/^step +1$/m);
 }, 120_000);
 

@@ -20,10 +20,11 @@ describe('the dashboard', () => {
     expect(readFileSync(DASHBOARD_FILE, 'utf8')).toBe(dashboardJson());
   });
 
-  test('has a row for convergence, repulsion, the stream and the commits', () => {
+  test('has a row for convergence, repulsion, features, the stream and the commits', () => {
     expect(panels.filter(({ type }) => type === 'row').map(({ title }) => title)).toEqual([
       'Convergence',
       'Repulsion',
+      'Features',
       'Stream',
       'Commits',
     ]);

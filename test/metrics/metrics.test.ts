@@ -2,7 +2,7 @@ import { type MetricObjectWithValues, type MetricValue, register } from 'prom-cl
 import { describe, expect, test } from 'vitest';
 import { DEFINITIONS } from '../../src/metrics/definitions.ts';
 import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts';
-import { commitReport, headroomReport, stepReport } from './reports.ts';
+import { commitReport, evaluationReport, headroomReport, stepReport } from './reports.ts';
 
 const engine = { name: 'native', device: 'cpu', version: 'TensorFlow 2.21.0' } as const;
 const fresh = (options: { now?: () => number } = {}) => createMetrics({ run: 'digits', engine, ...options });
@@ -31,6 +31,7 @@ describe('the metrics', () => {
     metrics.onDeadLetter('checksum');
     metrics.onLag('images', 0, 5, 2);
     metrics.onHeadroom(headroomReport());
+    metrics.onEvaluation(evaluationReport(1));
     const families = (await metrics.registry.getMetricsAsJSON()) as Family[];
     expect(families.map(({ name }) => name)).toEqual(Object.values(DEFINITIONS).map(({ name }) => name));
     for (const { name, help, values } of families) {

@@ -19,6 +19,8 @@ function startTraining(folder: string, port: number) {
     'operators.shuffle=1000',
     'commit.everySteps=50',
     'sampling.perLabel=0',
+    'evaluation.everySteps=50',
+    'evaluation.images=64',
   ];
   const child = spawn(
     process.execPath,

@@ -1,5 +1,5 @@
 import type { Headroom } from '../../src/trainer/headroom.ts';
-import type { CommitReport, StepReport } from '../../src/trainer/report.ts';
+import type { CommitReport, EvaluationReport, StepReport } from '../../src/trainer/report.ts';
 
 const SPREAD = {
   drift: 0.02,
@@ -47,6 +47,12 @@ export function commitReport(step: number, generation: number, changes: Partial<
     bytesWritten: 38_000_000,
     ...changes,
   };
+}
+
+/** What the features of the weights of `step` are like. */
+export function evaluationReport(step: number): EvaluationReport {
+  const accuracies = { knnAccuracy: 0.8, linearProbe: 0.85 };
+  return { step, alignment: 0.2, uniformity: -2, effectiveRank: 20, ...accuracies, images: 512, seconds: 1.5 };
 }
 
 /** How far retention is from what a resume needs of a partition. */

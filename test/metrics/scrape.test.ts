@@ -4,7 +4,7 @@ import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts';
 import { type MetricsServer, startMetricsServer } from '../../src/metrics/server.ts';
 import { dashboardQueries, emptyQueries } from './dashboard-queries.ts';
 import { findTool, type Prometheus, startPrometheus } from './prometheus.ts';
-import { commitReport, headroomReport, stepReport } from './reports.ts';
+import { commitReport, evaluationReport, headroomReport, stepReport } from './reports.ts';
 
 /** Four seconds of steps: a rollback is larger than what is done again until the next scrape. */
 const COMMIT_EVERY = 40;
@@ -18,6 +18,7 @@ async function train(port: number, committed: { step: number; samples: number; g
   let { step, generation } = committed;
   const timer = setInterval(() => {
     metrics.onStep(stepReport(++step));
+    metrics.onEvaluation(evaluationReport(step));
     metrics.onRecords('decoded', 1);
     metrics.onLag('images', 0, 100 - (step % 100), 3);
     metrics.onLag('images', 1, 7, 1);

@@ -1,0 +1,68 @@
+import type { Tensor1D } from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Engine, HostTensor } from '../engine/engine.ts';
+import { sizeOf, unpack } from '../model/parameters.ts';
+import { nullClass, sitFeatures } from '../model/sit.ts';
+import type { Features } from '../statistics/features.ts';
+import type { Pipeline } from '../trainer/pipeline.ts';
+import { blocksOf } from '../trainer/repulsion-settings.ts';
+import { trainLayout } from '../trainer/train-state.ts';
+import { PATHS } from '../transport/transport.ts';
+import type { ImageChunk } from './image-set.ts';
+
+/** Images of one call, each seen twice. */
+const BATCH = 64;
+
+/** The block whose features are measured: the one that is set, or the first that repels, or the middle one. */
+export function measuredBlock({ evaluation, losses, model }: Pipeline): number {
+  if (evaluation.block !== null) return evaluation.block;
+  return losses.repulsion === null ? Math.ceil(model.depth / 2) : blocksOf(losses.repulsion)[0]!;
+}
+
+/**
+ * Makes features of a fixed set of images by one block of the network, as it sees them in training: each image noised to the
+ * time `evaluation.time`, without its label, twice with noise that is always the same; the mean over the tokens. The caller disposes it.
+ */
+export async function openBlockFeatures(engine: Engine, pipeline: Pipeline, { images }: ImageChunk) {
+  const { model, transport, evaluation, seed } = pipeline;
+  const layout = trainLayout(pipeline);
+  const block = measuredBlock(pipeline);
+  const size = sizeOf(model.input);
+  const n = images.length / size;
+  const program = await engine.compile({
+    name: 'block-features',
+    seed,
+    state: { params: { shape: [layout.size], dtype: 'float32', data: new Float32Array(layout.size) } },
+    inputs: { images: { shape: [BATCH, ...model.input], dtype: 'float32' } },
+    fn: (state, inputs, random) => {
+      const parameters = unpack(state['params'] as Tensor1D, layout);
+      const twice = tf.concat([inputs['images']!, inputs['images']!]);
+      const noise = random.normal('evaluation', twice.shape);
+      const t = tf.fill([2 * BATCH], evaluation.time) as Tensor1D;
+      const labels = tf.fill([2 * BATCH], nullClass(model), 'int32') as Tensor1D;
+      const { xt } = PATHS[transport.path].plan(noise, twice, t);
+      const [features] = sitFeatures(parameters, model, { x: xt, t, labels }, [block]);
+      const [first, second] = tf.split(tf.mean(features!, 1), 2);
+      return { outputs: { first: first!, second: second! } };
+    },
+  });
+  return {
+    /** Of flat weights (`trainLayout`), which may change once it resolves. */
+    async of(params: HostTensor): Promise<{ readonly first: Features; readonly second: Features }> {
+      await program.writeState({ params });
+      const width = model.width;
+      const views = { first: new Float32Array(n * width), second: new Float32Array(n * width) };
+      for (let from = 0; from < n; from += BATCH) {
+        const rows = Math.min(BATCH, n - from);
+        const batch = new Float32Array(BATCH * size);
+        batch.set(images.subarray(from * size, (from + rows) * size));
+        const out = await program.run({ images: batch }, from / BATCH);
+        for (const view of ['first', 'second'] as const)
+          views[view].set(out[view]!.data.subarray(0, rows * width), from * width);
+      }
+      const shape = [n, width] as const;
+      return { first: { shape, data: views.first }, second: { shape, data: views.second } };
+    },
+    dispose: () => program.dispose(),
+  };
+}

@@ -1,0 +1,98 @@
+import type { Engine } from '../engine/engine.ts';
+import { RepulsorError } from '../errors.ts';
+import type { Log } from '../log/log.ts';
+import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
+import type { Probe } from '../trainer/probe.ts';
+import type { EvaluationReport } from '../trainer/report.ts';
+import { openBlockFeatures } from './block-features.ts';
+import type { ImageChunk } from './image-set.ts';
+import { RepresentationThread } from './representation-thread.ts';
+import { topicImages } from './topic-images.ts';
+
+export interface ProbeSettings {
+  readonly pipeline: Pipeline;
+  /** Holds `evaluation.topic`. */
+  readonly log: Log;
+  readonly engine: Engine;
+  readonly onReport: (report: EvaluationReport) => void;
+  readonly onWarning: (line: string) => void;
+}
+
+/**
+ * Measures the block's features while a run trains, every `evaluation.everySteps` steps. Beside the steps: the weights are held as
+ * they stand, no step waits, and the step's own program is never touched, so that not a bit of the training changes. One measure
+ * at a time: a step that falls due while one is under way is left out. What fails is told, and training goes on.
+ */
+export function openProbe(settings: ProbeSettings): Probe | null {
+  const { pipeline, engine, onReport, onWarning } = settings;
+  const { everySteps } = pipeline.evaluation;
+  if (everySteps === null) return null;
+  const thread = new RepresentationThread();
+  let opened: Promise<Awaited<ReturnType<typeof openBlockFeatures>> & Pick<ImageChunk, 'labels'>> | null = null;
+  let running: Promise<void> | null = null;
+
+  const open = async () => {
+    const chunk = await slice(settings);
+    return { ...(await openBlockFeatures(engine, pipeline, chunk)), labels: chunk.labels };
+  };
+
+  return {
+    afterStep(step, program) {
+      if (step % everySteps !== 0 || running !== null) return;
+      // Asked for before the next step is, so it is the state between the two.
+      const held = program.snapshot(['params']);
+      running = measure(step, held)
+        .catch((error: Error) => onWarning(`step ${step} was not evaluated: ${error.message}`))
+        .finally(() => {
+          running = null;
+        });
+    },
+    async close() {
+      await running;
+      await thread.close();
+      (await opened?.catch(() => null))?.dispose();
+    },
+  };
+
+  async function measure(step: number, held: ReturnType<Parameters<Probe['afterStep']>[1]['snapshot']>): Promise<void> {
+    const begun = performance.now();
+    const snapshot = await held;
+    let views: Awaited<ReturnType<Awaited<ReturnType<typeof openBlockFeatures>>['of']>>;
+    try {
+      opened ??= open();
+      views = await (await opened).of(snapshot.tensors['params']!);
+    } finally {
+      snapshot.release();
+    }
+    const { labels } = await opened;
+    const found = await thread.compute({ ...views, labels, classes: pipeline.model.classes });
+    onReport({ step, ...found, images: labels.length, seconds: (performance.now() - begun) / 1000 });
+  }
+}
+
+/** The images that are measured: always the same, the first of their topic. */
+async function slice({ pipeline, log, onWarning }: ProbeSettings): Promise<ImageChunk> {
+  const { evaluation, model, operators, seed, source } = pipeline;
+  const topic = evaluation.topic ?? topicsOf(source)[0]!;
+  const set = await topicImages(log, topic, {
+    ...{ shape: model.input, classes: model.classes, latentScale: operators.latentScale, seed },
+    ...{ limit: evaluation.images, onWarning },
+  });
+  const chunks: ImageChunk[] = [];
+  for await (const chunk of set.chunks()) chunks.push(chunk);
+  const count = chunks.reduce((sum, { labels }) => sum + labels.length, 0);
+  if (count < 4)
+    throw new RepulsorError('USAGE', `the topic ${topic} has ${count} images to evaluate with`, {
+      hint: 'give it more, or name another in evaluation.topic',
+    });
+  const images = new Float32Array(chunks.reduce((sum, chunk) => sum + chunk.images.length, 0));
+  const labels = new Int32Array(count);
+  let [at, row] = [0, 0];
+  for (const chunk of chunks) {
+    images.set(chunk.images, at);
+    labels.set(chunk.labels, row);
+    at += chunk.images.length;
+    row += chunk.labels.length;
+  }
+  return { images, labels };
+}
