@@ -1,67 +1,20 @@
-import { spawn } from 'node:child_process';
-import { mkdir, open, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { openLineage } from '../checkpoint/commit-history.ts';
 import { differingSettings } from '../checkpoint/config-difference.ts';
 import { readJournal } from '../checkpoint/read-journal.ts';
 import { findRunFolder } from '../checkpoint/run-folder.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
-import { EXIT, hasCode, RepulsorError } from '../errors.ts';
+import { hasCode, RepulsorError } from '../errors.ts';
 import type { GridRun } from '../sweep/grid.ts';
 import type { RunResult } from '../sweep/results.ts';
 import { FREE_SETTINGS } from '../trainer/changed-settings.ts';
 import { type CommittedRun, openRun } from '../trainer/open-run.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
+import { lastSaid } from './sweep-command.ts';
 
 /** A run of a sweep, its settings resolved. */
 export interface SweepRun extends GridRun {
   readonly folder: string;
   readonly pipeline: Pipeline;
-}
-
-/** In the run's folder: what `repulsor train --json` said at each of its ends, a line each; and its warnings. */
-const SAID = 'train.jsonl';
-const WARNED = 'train.log';
-
-const COMMAND = fileURLToPath(new URL('../../bin/repulsor.js', import.meta.url));
-
-/**
- * Trains the run in a process of its own, from its last commit on, until it is done or `signal` aborts: then with a commit.
- * Its words go to files, not through pipes: what it says at its end is kept even when the sweep was killed before.
- * Returns what went wrong, or null.
- */
-export async function trainRun(run: SweepRun, args: readonly string[], signal: AbortSignal): Promise<string | null> {
-  await mkdir(run.folder, { recursive: true });
-  const files = [await open(join(run.folder, SAID), 'a'), await open(join(run.folder, WARNED), 'a')] as const;
-  try {
-    // A group of its own: Ctrl-C in a terminal would reach it there besides what is sent here, and two end it at once.
-    const child = spawn(process.execPath, [COMMAND, 'train', ...args], {
-      stdio: ['ignore', files[0].fd, files[1].fd],
-      detached: true,
-    });
-    const stop = () => void child.kill('SIGINT');
-    signal.addEventListener('abort', stop);
-    process.on('exit', stop);
-    if (signal.aborted) stop();
-    try {
-      const code = await new Promise<number | null>((resolve, reject) => {
-        child.on('error', reject);
-        child.on('close', resolve);
-      });
-      if (code === EXIT.done || (signal.aborted && code === EXIT.interrupted)) return null;
-      const said = (await lastSaid(run.folder))?.['error'] as { message?: string } | undefined;
-      return (
-        said?.message ??
-        `it ended with ${code === null ? 'a signal' : `exit status ${code}`}; see ${join(run.folder, WARNED)}`
-      );
-    } finally {
-      signal.removeEventListener('abort', stop);
-      process.off('exit', stop);
-    }
-  } finally {
-    for (const file of files) await file.close();
-  }
 }
 
 /**
@@ -80,7 +33,7 @@ export async function finishedRun(run: SweepRun, window: number): Promise<RunRes
   try {
     const { commit } = committed.newest;
     demandSameSettings(run, committed);
-    const said = await lastSaid(run.folder, ({ ended }) => ended === 'steps' || ended === 'topic');
+    const said = await lastSaid(run.folder, 'train', ({ ended }) => ended === 'steps' || ended === 'topic');
     const { steps } = run.pipeline;
     if (said === null || said['steps'] !== commit.step) return null;
     if (steps !== null && commit.step < steps && said['ended'] !== 'topic') return null;
@@ -131,21 +84,4 @@ async function meanLosses({ folder, log, newest }: CommittedRun, window: number)
   for await (const { terms } of readJournal(log, topics.journal, lineage, { index: 0, first, last }))
     for (const [name, value] of Object.entries(terms)) sums[name] = (sums[name] ?? 0) + value;
   return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / (last - first + 1)]));
-}
-
-/** The last line of what the run said at its ends that is one of those `wanted`. */
-async function lastSaid(
-  folder: string,
-  wanted: (said: Record<string, unknown>) => boolean = () => true,
-): Promise<Record<string, unknown> | null> {
-  const lines = (await readFile(join(folder, SAID), 'utf8').catch(() => '')).trimEnd().split('\n');
-  for (const line of lines.reverse()) {
-    try {
-      const said = JSON.parse(line) as Record<string, unknown>;
-      if (wanted(said)) return said;
-    } catch {
-      // A killed process may leave half a line.
-    }
-  }
-  return null;
 }

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { METRICS, type Metric, SHOWN } from '../sweep/results.ts';
+import { METRICS, type Metric } from '../sweep/results.ts';
 import { openConsole } from './console.ts';
 import { collect, engineOption, wholeNumber } from './options.ts';
 import type { SweepOptions } from './sweeping.ts';
@@ -16,7 +16,10 @@ export function addSweep(program: Command): void {
     )
     .option('--seeds <n>', "runs of each combination, with the pipeline's seed and those after it", wholeNumber(1), 1)
     .option('--steps <n>', 'steps of each run', wholeNumber(1))
-    .option('--metrics <list>', `what to compare: ${Object.keys(METRICS).join(', ')}`, metricList, SHOWN)
+    .option('--metrics <list>', `what to compare: ${Object.keys(METRICS).join(', ')}`, metricList)
+    .option('--against <reference>', 'for FID and the like: as of evaluate (default: the topic that is trained on)')
+    .option('--samples <n>', 'that each run draws for them', wholeNumber(2), 1000)
+    .option('--extractor <name>', 'for them: as of evaluate', 'digits')
     .option('--out <dir>', 'holds a folder for each run, and the results (default: runs/sweep-NAME of the pipeline)')
     .option('--jobs <n>', 'runs at a time, each with its share of the threads', wholeNumber(1), 1)
     .option('--log <url>', 'file:DIR or kafka://host:port,...')

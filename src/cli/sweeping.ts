@@ -10,15 +10,18 @@ import { openLog } from '../log/open-log.ts';
 import { duration } from '../metrics/progress-format.ts';
 import { type Grid, gridRuns, parseGrid } from '../sweep/grid.ts';
 import { escaped, htmlReport } from '../sweep/html-report.ts';
-import { type Metric, pointResults, type RunResult, type SweepResult } from '../sweep/results.ts';
+import { type Metric, pointResults, type RunResult, SHOWN, type SweepResult } from '../sweep/results.ts';
 import { csv, meanAndSpread, textTable } from '../sweep/tables.ts';
+import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
 import { VERSION } from '../version.ts';
 import type { Console } from './console.ts';
 import { fillTopic } from './fill-topic.ts';
 import { interruption } from './interruption.ts';
 import { asOverrides, loadPipeline } from './load-pipeline.ts';
 import { type StatusLine, statusLine } from './status-line.ts';
-import { finishedRun, resultOf, type SweepRun, trainRun } from './sweep-run.ts';
+import { runSweepCommand } from './sweep-command.ts';
+import { evaluated, evaluateOne, evaluationMetrics, type SweepEvaluation } from './sweep-evaluation.ts';
+import { finishedRun, resultOf, type SweepRun } from './sweep-run.ts';
 
 export interface SweepOptions {
   readonly set?: string[];
@@ -26,7 +29,10 @@ export interface SweepOptions {
   readonly steps?: number;
   readonly log?: string;
   readonly topic?: string[];
-  readonly metrics: readonly Metric[];
+  readonly metrics?: readonly Metric[];
+  readonly against?: string;
+  readonly samples: number;
+  readonly extractor: string;
   readonly out?: string;
   readonly jobs: number;
   readonly engine: EngineName | 'auto';
@@ -40,28 +46,34 @@ const WINDOW = 100;
 /** What `repulsor sweep` does with its settings; the exit status. */
 export async function runSweep(file: string, options: SweepOptions, console: Console): Promise<number> {
   const grid = parseGrid(options.set ?? []);
-  const { name, runs, out, flags } = await resolvedRuns(file, grid, options);
+  const { base, runs, out, flags } = await resolvedRuns(file, grid, options);
+  // The extractor that comes with this package knows digits alone.
+  const shown = options.metrics ?? (base.source.ingest === 'digits' ? [...SHOWN, 'fid' as const] : SHOWN);
+  const evaluation = evaluationOf(shown, base, options);
   const line = statusLine(console.json);
   const interrupt = interruption('stopping each run with a commit; the same command goes on', line.note, 500);
-  const log = await openLog(runs[0]!.pipeline.log);
+  const log = await openLog(base.log);
   const results = new Map<string, RunResult>();
+  /** All of a run's result that is there without doing anything. */
+  const found = async (run: SweepRun): Promise<RunResult | null> => {
+    const trained = await finishedRun(run, WINDOW);
+    return trained === null || evaluation === null ? trained : evaluated(trained, evaluation);
+  };
   try {
     for (const run of runs) {
-      const found = await finishedRun(run, WINDOW);
-      if (found !== null) results.set(run.name, found);
+      const result = await found(run);
+      if (result !== null) results.set(run.name, result);
     }
     line.note(`${runs.length} runs in ${out}${results.size === 0 ? '' : `, ${results.size} of them done already`}`);
-    await fillTopic(log, runs[0]!.pipeline, { note: line.note });
-    const left = runs.filter(({ name }) => !results.has(name));
+    await fillTopic(log, base, { note: line.note });
     const watch = watchProgress(log, runs, results, line);
     try {
+      const left = runs.filter(({ name }) => !results.has(name));
       await inTurns(left, options.jobs, async (run) => {
-        if (interrupt.signal.aborted) return;
-        const error = await trainRun(run, trainArguments(file, run, flags, options), interrupt.signal);
-        const result = error === null ? await finishedRun(run, WINDOW) : resultOf(run, 0, error);
-        if (result === null) return; // interrupted
+        const result = await carriedOut(run);
+        if (result === null) return;
         results.set(run.name, result);
-        line.note(runLine(result, options.metrics, results.size, runs.length));
+        line.note(runLine(result, shown, results.size, runs.length));
       });
     } finally {
       watch.end();
@@ -71,7 +83,7 @@ export async function runSweep(file: string, options: SweepOptions, console: Con
     interrupt.restore();
     await log.close();
   }
-  const sweep = sweepResult({ name, file }, grid, runs, [...results.values()], options);
+  const sweep = sweepResult({ name: base.name, file }, grid, runs, [...results.values()], shown);
   const files = await writeReports(out, sweep);
   const failed = [...results.values()].filter(({ error }) => error !== null);
   const missing = runs.length - results.size;
@@ -88,6 +100,41 @@ export async function runSweep(file: string, options: SweepOptions, console: Con
   );
   if (missing > 0) return EXIT.interrupted;
   return failed.length > 0 ? EXIT.failed : EXIT.done;
+
+  /** Trains and evaluates what of the run is not done; null when it was interrupted. */
+  async function carriedOut(run: SweepRun): Promise<RunResult | null> {
+    const { signal } = interrupt;
+    if (signal.aborted) return null;
+    let trained = await finishedRun(run, WINDOW);
+    if (trained === null) {
+      const error = await runSweepCommand('train', trainArguments(file, run, flags, options), run.folder, signal);
+      if (error !== null) return resultOf(run, 0, error);
+      trained = await finishedRun(run, WINDOW);
+    }
+    if (trained === null || evaluation === null) return trained;
+    if (signal.aborted) return null;
+    const error = await evaluateOne(trained, evaluation, signal);
+    if (error !== null) return { ...trained, error: `it was trained, but not evaluated: ${error}` };
+    return evaluated(trained, evaluation);
+  }
+}
+
+/** Null where no metric needs it. @throws RepulsorError USAGE when it is not clear against what */
+function evaluationOf(shown: readonly Metric[], base: Pipeline, options: SweepOptions): SweepEvaluation | null {
+  const metrics = evaluationMetrics(shown);
+  if (metrics.length === 0) return null;
+  const topics = topicsOf(base.source);
+  const against = options.against ?? (topics.length === 1 ? topics[0]! : null);
+  if (against === null)
+    throw new RepulsorError(
+      'USAGE',
+      `the pipeline reads ${topics.join(' and ')}: against which are its runs evaluated?`,
+      {
+        hint: 'name a topic, a folder or a file of features with --against, or leave the metric out of --metrics',
+      },
+    );
+  const { samples, extractor, engine, log = null } = options;
+  return { against, samples, extractor, metrics, engine, log };
 }
 
 /** Every run with its settings checked, before the first is trained. @throws RepulsorError USAGE, CONFIG */
@@ -114,14 +161,14 @@ async function resolvedRuns(file: string, grid: Grid, options: SweepOptions) {
     throw new RepulsorError('CONFIG', `not every run of the sweep can be: \n  ${[...new Set(refused)].join('\n  ')}`, {
       hint: 'leave these values out, or set what they need for all with --set; nothing was trained',
     });
-  return { name: base.name, runs, out, flags };
+  return { base, runs, out, flags };
 }
 
 function trainArguments(file: string, run: SweepRun, flags: readonly string[], options: SweepOptions): string[] {
   const threads =
     options.threads ?? (options.jobs > 1 ? Math.max(1, Math.floor(availableParallelism() / options.jobs)) : null);
   const set = [...flags, ...run.overrides, 'metrics.port=0'].flatMap((override) => ['--set', override]);
-  const own = ['--run', run.folder, '--engine', options.engine, '--json'];
+  const own = ['--run', run.folder, '--engine', options.engine];
   return [file, ...own, ...(threads === null ? [] : ['--threads', `${threads}`]), ...set];
 }
 
@@ -186,7 +233,7 @@ function sweepResult(
   grid: Grid,
   runs: readonly SweepRun[],
   results: readonly RunResult[],
-  options: SweepOptions,
+  shown: readonly Metric[],
 ): SweepResult {
   const order = new Map(runs.map(({ name }, i) => [name, i]));
   const inOrder = [...results].sort((a, b) => order.get(a.name)! - order.get(b.name)!);
@@ -200,8 +247,8 @@ function sweepResult(
     seeds: [...new Set(runs.map(({ seed }) => seed))],
     steps,
     window: Math.min(WINDOW, steps ?? WINDOW),
-    shown: options.metrics,
-    points: pointResults(inOrder, options.metrics),
+    shown,
+    points: pointResults(inOrder, shown),
   };
 }
 

@@ -13,8 +13,8 @@ export interface QueueSummary {
   readonly pointer: number;
   /** Steps since a row was made; null when there is none. */
   readonly age: Spread | null;
-  /** Euclidean lengths of the rows. */
-  readonly norm: Spread | null;
+  /** Of each block whose keys the rows hold side by side, the Euclidean lengths of these. */
+  readonly norms: ReadonlyArray<{ readonly block: number; readonly norm: Spread | null }>;
   /** Rows of each class, by class. */
   readonly labels: ReadonlyArray<{ readonly label: number; readonly rows: number }>;
 }
@@ -25,16 +25,19 @@ export interface Spread {
   readonly most: number;
 }
 
-/** `step`: the committed step that the queue is of. */
-export function queueSummary(queue: QueueHistory, step: number): QueueSummary {
+/** `step`: the committed step that the queue is of; `blocks`: those whose keys a row holds, in their order. */
+export function queueSummary(queue: QueueHistory, step: number, blocks: readonly number[]): QueueSummary {
   const { capacity, dim, count } = queue;
   const rows = Math.min(count, capacity);
   const ages = Float64Array.from(queue.steps.subarray(0, rows), (made) => step - made);
-  const norms = new Float64Array(rows);
+  const d = dim / blocks.length;
+  const norms = blocks.map(() => new Float64Array(rows));
   const labels = new Map<number, number>();
   for (let row = 0; row < rows; row++) {
-    const numbers = queue.rows.subarray(row * dim, (row + 1) * dim); // (d)
-    norms[row] = Math.sqrt(numbers.reduce((sum, x) => sum + x * x, 0));
+    for (const [i, ofBlock] of norms.entries()) {
+      const numbers = queue.rows.subarray(row * dim + i * d, row * dim + (i + 1) * d); // (d)
+      ofBlock[row] = Math.sqrt(numbers.reduce((sum, x) => sum + x * x, 0));
+    }
     const label = queue.labels[row]!;
     labels.set(label, (labels.get(label) ?? 0) + 1);
   }
@@ -45,7 +48,7 @@ export function queueSummary(queue: QueueHistory, step: number): QueueSummary {
     count,
     pointer: count % capacity,
     age: spread(ages),
-    norm: spread(norms),
+    norms: blocks.map((block, i) => ({ block, norm: spread(norms[i]!) })),
     labels: [...labels].sort(([a], [b]) => a - b).map(([label, of]) => ({ label, rows: of })),
   };
 }
@@ -57,7 +60,7 @@ function spread(values: Float64Array): Spread | null {
 }
 
 /**
- * The queue as tensors for others: rows (K, d), labels (K), steps (K), pointer and valid (scalars). Slot i of the ring is
+ * The queue as tensors for others: rows (K, d of all blocks), labels (K), steps (K), pointer and valid (scalars). Slot i of the ring is
  * row i; slots from `valid` on are zeros.
  */
 export function queueTensors(queue: QueueHistory): HostTensors {

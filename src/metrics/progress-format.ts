@@ -1,4 +1,4 @@
-import type { CommitReport, RepulsionReport, StepReport } from '../trainer/report.ts';
+import type { BlockReport, CommitReport, RepulsionReport, StepReport } from '../trainer/report.ts';
 import { hasCollapsed, hasFled } from './warning-signs.ts';
 
 /** All that the display shows, as plain data: the two functions below are pure. */
@@ -77,16 +77,20 @@ function gradientFields({ gradientNorm, learningRate }: StepReport): string[] {
   return [`gradient ${number(gradientNorm, 3)}`, `lr ${number(learningRate, 3)}`];
 }
 
+/** Of several blocks the worst in each respect, which a warning names. */
 function repulsionFields(repulsion: RepulsionReport): string[] {
-  const { queueFill, queueCapacity, ageMax, pairDistance, uniformity, shift } = repulsion;
-  return [
+  const { queueFill, queueCapacity, ageMax, pairDistance, uniformity, shift, blocks } = repulsion;
+  const fill =
     queueFill === queueCapacity
       ? `queue full (${count(queueFill)})`
-      : `queue ${count(queueFill)}/${count(queueCapacity)}`,
-    `oldest ${count(ageMax)} steps`,
-    `pair distance ${number(pairDistance, 3)}${hasCollapsed(repulsion) ? ' (COLLAPSED)' : ''}`,
+      : `queue ${count(queueFill)}/${count(queueCapacity)}`;
+  const where = (has: (block: BlockReport) => boolean) =>
+    blocks.length > 1 ? `, BLOCK ${blocks.filter(has).map(({ block }) => block)}` : '';
+  return [
+    ...(queueCapacity === 0 ? [] : [fill, `oldest ${count(ageMax)} steps`]),
+    `pair distance ${number(pairDistance, 3)}${hasCollapsed(repulsion) ? ` (COLLAPSED${where(hasCollapsed)})` : ''}`,
     `uniformity ${number(uniformity, 3)}`,
-    ...(hasFled(repulsion) ? [`shift ${number(shift, 3)} (FLED FROM THE QUEUE)`] : []),
+    ...(hasFled(repulsion) ? [`shift ${number(shift, 3)} (FLED FROM THE QUEUE${where(hasFled)})`] : []),
   ];
 }
 

@@ -1,7 +1,7 @@
 import type { Axis } from './grid.ts';
 
-/** What a sweep may show of its runs; the first are shown where nothing else is asked for. */
-export const METRICS = {
+/** What training tells of a run. */
+const TRAINED = {
   flow: 'loss of the flow, mean over the last steps',
   repulsion: 'loss of the repulsion, mean over the last steps',
   pair_distance: 'mean squared distance of two projections of the batch; near 0 is collapse',
@@ -13,8 +13,28 @@ export const METRICS = {
   positive_distance: 'squared distance between projections and keys of second views',
   images_per_second: 'while it trained, the last start alone',
 } as const;
+
+/** What `repulsor evaluate` measures of a run's last commit. */
+const EVALUATED = {
+  fid: 'distance of what the run draws from the reference; less is nearer',
+  kid: 'the same by kernels, without bias; less is nearer',
+  precision: 'share of what is drawn that lies among the reference',
+  recall: 'share of the reference that lies among what is drawn',
+  density: 'how deep among the reference what is drawn lies',
+  coverage: 'share of the reference that something drawn lies near',
+  inception_score: 'how distinct and how many the classes are that the extractor tells',
+  accuracy: 'share of what is drawn that is told as what it was asked for',
+} as const;
+export type EvaluationMetric = keyof typeof EVALUATED;
+
+export const METRICS = { ...TRAINED, ...EVALUATED };
 export type Metric = keyof typeof METRICS;
 
+export function isEvaluation(metric: Metric): metric is EvaluationMetric {
+  return Object.hasOwn(EVALUATED, metric);
+}
+
+/** Where nothing else is asked for. */
 export const SHOWN: readonly Metric[] = ['flow', 'repulsion', 'pair_distance', 'uniformity', 'shift'];
 
 /** One run, once it has ended. */
@@ -30,7 +50,7 @@ export interface RunResult {
   readonly steps: number;
   /** By metric; null where the run has none such. */
   readonly metrics: Readonly<Partial<Record<Metric, number | null>>>;
-  /** Why it has no result; null when it has. */
+  /** Why it has no result, or not all of it; null when it has. */
   readonly error: string | null;
 }
 

@@ -31,6 +31,8 @@ const sweep = (name: string, ...more: string[]) => [
   'losses.repulsion.queue=0,50',
   '--engine',
   'wasm',
+  '--metrics',
+  'flow,repulsion,shift',
   '--out',
   out(name),
   ...more,
@@ -105,6 +107,16 @@ describe('a sweep', () => {
     await access(join(out('whole'), 'report.html'));
   });
 
+  test('asked for FID draws from the runs that are trained, and trains none again', async () => {
+    const end = await runCommand(sweep('whole', '--metrics', 'flow,fid', '--samples', '20', '--json'));
+    expect(end, end.stderr).toMatchObject({ code: 0 });
+    const { points } = found(end);
+    for (const { metrics } of points) expect(metrics['fid']!.mean).toBeGreaterThan(1);
+    expect(points[0]!.metrics['fid']!.mean).not.toBe(points[1]!.metrics['fid']!.mean);
+    const trained = await readFile(join(out('whole'), 'queue-50_seed-0', 'train.jsonl'), 'utf8');
+    expect(trained.trimEnd().split('\n')).toHaveLength(1);
+  }, 120_000);
+
   test('names every combination that cannot be, and trains none', async () => {
     const end = await runCommand([...sweep('no'), '--set', 'losses.repulsion.maxAge=null,3', '--json']);
     expect(end.code).toBe(2);
@@ -123,7 +135,17 @@ describe('a sweep', () => {
 
   test('that has a run which fails says which and why, has the others, and exits with 1', async () => {
     const failing = ['--set', 'optimizer.learningRate=1e-3,1e30', '--set', 'optimizer.clip=null', '--steps', '8'];
-    const end = await runCommand(['sweep', module, ...failing, '--engine', 'wasm', '--out', out('failing')]);
+    const end = await runCommand([
+      'sweep',
+      module,
+      ...failing,
+      '--engine',
+      'wasm',
+      '--metrics',
+      'flow',
+      '--out',
+      out('failing'),
+    ]);
     expect(end, end.stderr).toMatchObject({ code: 1 });
     expect(end.stdout).toMatch(/^1e-3 +1\/1 +\d/m);
     expect(end.stdout).toMatch(/^failed: learningRate-1e30_seed-0: step \d+ came to numbers that are not finite/m);

@@ -114,6 +114,16 @@ describe('the status block', () => {
     expect(text({ shift: 3.87 })).toContain('shift 3.87 (FLED FROM THE QUEUE)');
   });
 
+  test('names the blocks whose batch has escaped, where there are several, and no queue where there is none', () => {
+    const { blocks } = stepReport(7).repulsion!;
+    const of = (block: number, changes: object) => ({ ...blocks[0]!, block, ...changes });
+    const changes = { pairDistance: 0.01, shift: 3.9, blocks: [of(2, { pairDistance: 0.01 }), of(5, { shift: 3.9 })] };
+    const text = (over: object) => formatBlock(withRepulsion(over), 200).join('\n');
+    expect(text(changes)).toContain('pair distance 0.0100 (COLLAPSED, BLOCK 2)');
+    expect(text(changes)).toContain('shift 3.90 (FLED FROM THE QUEUE, BLOCK 5)');
+    expect(text({ queueFill: 0, queueCapacity: 0 })).not.toMatch(/queue|oldest/);
+  });
+
   test('has no line on repulsion for a run without', () => {
     const text = formatBlock(view({ report: stepReport(7, { repulsion: null }) }), 100).join('\n');
     expect(text).not.toMatch(/queue|pair distance/);

@@ -7,6 +7,8 @@ import { writeSafetensorsFile } from '../../checkpoint/safetensors-file.ts';
 import { RepulsorError } from '../../errors.ts';
 import { type QueueSummary, queueSummary, queueTensors, type Spread } from '../../memory-bank/queue-summary.ts';
 import type { CommittedRun } from '../../trainer/open-run.ts';
+import { blocksOf } from '../../trainer/repulsion-settings.ts';
+import { storedPipeline } from '../../trainer/stored-pipeline.ts';
 import { hex, type View } from '../view.ts';
 
 /**
@@ -25,10 +27,19 @@ export async function viewQueue(
     throw new RepulsorError('USAGE', `the run ${run} has no queue`, {
       hint: 'Its losses.repulsion has none: `repulsor inspect RUN --config` shows the settings.',
     });
-  const summary = queueSummary(queue, commit.step);
+  const repulsion = storedPipeline(commit).losses.repulsion;
+  const blocks = repulsion === null ? [] : blocksOf(repulsion);
+  const summary = queueSummary(queue, commit.step, blocks);
   const digest = hex(commit.negatives.digest);
   if (out !== null) {
-    const about = { run, step: `${commit.step}`, generation: `${commit.generation}`, count: `${queue.count}`, digest };
+    const about = {
+      run,
+      step: `${commit.step}`,
+      generation: `${commit.generation}`,
+      count: `${queue.count}`,
+      digest,
+      blocks: blocks.join(),
+    };
     await writeSafetensorsFile(out, encodeSafetensors(queueTensors(queue), about));
   }
   const found = { run, step: commit.step, generation: commit.generation, digest, out, ...summary };
@@ -38,12 +49,12 @@ export async function viewQueue(
 
 const BAR = 40;
 
-function lines({ rows, capacity, dim, count, pointer, age, norm, labels }: QueueSummary): string[] {
+function lines({ rows, capacity, dim, count, pointer, age, norms, labels }: QueueSummary): string[] {
   const most = labels.reduce((largest, label) => Math.max(largest, label.rows), 1);
   return [
     `rows     ${rows} of ${capacity} (${Math.round((100 * rows) / capacity)}%), ${dim} numbers each; ${count} ever put in, the next into slot ${pointer}`,
     `age      ${range(age, 0)} steps`,
-    `norm     ${range(norm, 4)}`,
+    ...norms.map(({ block, norm }) => `norm     ${range(norm, 4)}${norms.length > 1 ? `, of block ${block}` : ''}`),
     ...labels.map(
       ({ label, rows: of }) =>
         `label ${`${label}`.padStart(3)} ${`${of}`.padStart(7)} ${'#'.repeat(Math.ceil((BAR * of) / most))}`,
