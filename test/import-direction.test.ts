@@ -16,6 +16,7 @@ const ORDER = [
   'log',
   'random',
   'onnx',
+  'autoencoder',
   'operators',
   'ingest',
   'engine',

@@ -3,12 +3,13 @@ import { getState } from '../checkpoint/state-blobs.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineWish } from '../engine/engine.ts';
 import { draw } from '../sampling/draw.ts';
-import { writeGrid } from '../sampling/grid.ts';
+import { demandPicture, writeGrid } from '../sampling/grid.ts';
 import { type ArrayLayout, readNoise, writeSamples } from '../sampling/sample-file.ts';
 import type { CommittedRun } from '../trainer/open-run.ts';
 import { flatten } from '../trainer/state-blobs.ts';
 import { trainLayout } from '../trainer/train-state.ts';
 import type { Console } from './console.ts';
+import type { Decoding } from './decoding.ts';
 
 export interface DrawRunOptions {
   readonly labels?: readonly number[];
@@ -26,12 +27,14 @@ const RAW = '.safetensors';
 /** What `repulsor sample` does with an open run: draws from the averaged weights of its last commit. */
 export async function drawRun(
   { pipeline, newest, store, folder }: CommittedRun,
-  options: DrawRunOptions & { readonly engine: EngineWish },
+  options: DrawRunOptions & { readonly engine: EngineWish; readonly decoding: Decoding | null },
   console: Console,
 ): Promise<void> {
   const { step, blobs } = newest.commit;
   const { model, sampling } = pipeline;
   const out = options.out ?? join(folder.folder, `samples-${step}.png`);
+  // Asked before anything is drawn.
+  if (!out.endsWith(RAW) && options.decoding === null) demandPicture(model.input);
   const given = options.noise === undefined ? null : await readNoise(options.noise, model.input, options.layout);
   const { ema } = await getState(store, blobs, { names: ['ema'] });
   const parameters = flatten(ema, '', trainLayout(pipeline), 'the blob ema');
@@ -59,7 +62,11 @@ export async function drawRun(
       const texts = Object.entries(about).map(([name, value]) => [name, String(value)]);
       const layout = options.layout ?? given?.layout ?? 'nhwc';
       await writeSamples(out, drawing, model.input, layout, Object.fromEntries(texts));
-    } else await writeGrid(out, drawing.images, { shape: model.input, columns: drawing.perLabel });
+    } else {
+      const asTrained = { images: drawing.images, shape: model.input };
+      const { images, shape } = (await options.decoding?.decode(drawing.images, pipeline)) ?? asTrained;
+      await writeGrid(out, images, { shape, columns: drawing.perLabel });
+    }
     const images = drawing.labels.length;
     console.result(
       { out, step, images, engine: engine.name, ...how, evaluations: drawing.evaluations },

@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
+import { RepulsorError } from '../errors.ts';
 import { digits } from '../ingest/digits.ts';
 import { imageFolder } from '../ingest/image-folder.ts';
 import { ingest } from '../ingest/ingest.ts';
+import type { ImageSource } from '../ingest/source.ts';
 import { openLog } from '../log/open-log.ts';
 import { openConsole } from './console.ts';
-import { imageSize, wholeNumber } from './options.ts';
+import type { EncodeOptions, Encoding } from './encoding.ts';
+import { imageSize, positive, wholeNumber } from './options.ts';
 
-interface IngestOptions {
+interface IngestOptions extends Partial<EncodeOptions> {
   readonly to: string;
   readonly topic: string;
   readonly size?: [number, number];
@@ -26,17 +29,44 @@ export function addIngest(program: Command): void {
     .requiredOption('--topic <name>', 'made when it is not there')
     .option('--size <HxW>', 'scale and cut every image of a folder to this, as raw pixels', imageSize)
     .option('--grey', 'with --size: one channel instead of three')
+    .option(
+      '--encode <model>',
+      "latents instead of images: an autoencoder's encoder.onnx, or a folder that holds both its halves",
+    )
+    .option(
+      '--decoder <file>',
+      "with --encode: the other half, so that samples are decoded by no other (default: the folder's)",
+    )
+    .option(
+      '--scale <factor>',
+      "with --encode: what latents are multiplied by (default: the folder's, or 0.18215)",
+      positive,
+    )
+    .option('--mean', 'with --encode: keep the mean alone (default: mean and deviation, drawn from at each step)')
+    .option('--sample', 'with --encode: keep one draw, the same each time')
+    .option(
+      '--mirror',
+      'with --encode: each image mirrored left to right too, which operators.flip cannot do to latents',
+    )
     .option('--batch <n>', 'most images in a record', wholeNumber(1), 100)
     .option('--partitions <n>', 'of a new topic', wholeNumber(1), 1)
     .option('--if-empty', 'do nothing where the topic holds records already')
     .option('--json', 'one JSON object as the last line')
-    .addHelpText('after', '\nExample:\n  repulsor ingest digits --to file:runs/log --topic more-digits')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  repulsor ingest digits --to file:runs/log --topic more-digits
+  repulsor ingest digits --to file:runs/log --topic latents --encode runs/vae`,
+    )
     .action(async (name: string, options: IngestOptions) => {
       const console = openConsole(options.json ?? false);
       const builtIn = name === 'digits';
       const [height, width] = options.size ?? [0, 0];
       const size = options.size && { height, width, channels: options.grey ? (1 as const) : (3 as const) };
-      const source = builtIn ? digits() : await imageFolder(name, size ? { size } : {});
+      const images = builtIn ? digits() : await imageFolder(name, size ? { size } : {});
+      const encoding = await encodingOf(images, options);
+      const source = encoding?.source ?? images;
       const log = await openLog(options.to);
       try {
         await log.createTopic(options.topic, { partitions: options.partitions });
@@ -46,10 +76,13 @@ export function addIngest(program: Command): void {
           // A folder may be larger than a transaction should be.
           atomic: builtIn,
           ifEmpty: options.ifEmpty ?? false,
-          onProgress: ({ images }) => console.note(`${images} of ${source.total} images`),
+          encoder: encoding?.encoder ?? null,
+          onProgress: ({ images: done }) => console.note(`${done} of ${source.total} images`),
         });
         for (const { name: file, unreadable } of counts.unreadable) console.warn(`${file}: ${unreadable}`);
         const { records, images, bytes, unreadable } = counts;
+        const encoded = records === 0 ? undefined : encoding?.summary();
+        for (const line of encoded?.warnings ?? []) console.warn(line);
         console.result(
           {
             topic: options.topic,
@@ -60,14 +93,28 @@ export function addIngest(program: Command): void {
             records,
             bytes,
             unreadable: unreadable.length,
+            ...encoded?.found,
           },
           records === 0
             ? `${options.topic} in ${log.url} holds records already: nothing appended`
             : `${images} images in ${records} records (${(bytes / 1e6).toFixed(1)} MB) appended to ${options.topic} in ${log.url}` +
-                (unreadable.length > 0 ? `; ${unreadable.length} could not be read` : ''),
+                (unreadable.length > 0 ? `; ${unreadable.length} could not be read` : '') +
+                (encoded === undefined ? '' : `\n${encoded.text}`),
         );
       } finally {
         await log.close();
+        await encoding?.close();
       }
     });
+}
+
+/** Null where images are stored as they are. The runtime is loaded where it is needed. */
+async function encodingOf(images: ImageSource, options: IngestOptions): Promise<Encoding | null> {
+  const { encode, ...rest } = options;
+  if (encode !== undefined) return (await import('./encoding.ts')).openEncoding(images, { ...rest, encode });
+  const alone = (['decoder', 'scale', 'mean', 'sample', 'mirror'] as const).find((name) => options[name] !== undefined);
+  if (alone === undefined) return null;
+  throw new RepulsorError('USAGE', `--${alone} says how images are encoded; no encoder is named`, {
+    hint: 'name it: --encode encoder.onnx',
+  });
 }

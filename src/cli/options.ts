@@ -18,6 +18,12 @@ export function finiteNumber(text: string): number {
   return value;
 }
 
+export function positive(text: string): number {
+  const value = finiteNumber(text);
+  if (value <= 0) throw new InvalidArgumentError('It must be above 0.');
+  return value;
+}
+
 export function nonNegative(text: string): number {
   const value = finiteNumber(text);
   if (value < 0) throw new InvalidArgumentError('It must not be below 0.');

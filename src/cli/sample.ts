@@ -1,10 +1,12 @@
 import { type Command, Option } from 'commander';
+import type { Commit } from '../codec/records.ts';
 import type { EngineWish } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { checkPipeline } from '../trainer/check-pipeline.ts';
 import { openRun } from '../trainer/open-run.ts';
 import { SOLVERS } from '../trainer/sampling-settings.ts';
-import { openConsole } from './console.ts';
+import { type Console, openConsole } from './console.ts';
+import type { Decoding } from './decoding.ts';
 import type { DrawRunOptions } from './draw-run.ts';
 import { asOverrides, withOverrides } from './load-pipeline.ts';
 import { collect, engineOption, finiteNumber, labelList, wholeNumber } from './options.ts';
@@ -16,6 +18,7 @@ interface SampleOptions extends DrawRunOptions {
   readonly set?: string[];
   readonly engine: EngineWish;
   readonly log?: string;
+  readonly decode?: string;
   readonly json?: boolean;
 }
 
@@ -35,6 +38,10 @@ export function addSample(program: Command): void {
     .addOption(
       new Option('--layout <order>', 'of raw arrays (default: that of the noise, or nhwc)').choices(['nhwc', 'nchw']),
     )
+    .option(
+      '--decode <model>',
+      "latents to images: their autoencoder's decoder.onnx, or a folder that holds both its halves",
+    )
     .option('--seed <n>', 'of the noise', wholeNumber(0), 0)
     .addOption(engineOption())
     .option('--log <url>', 'the log that holds the run, when it moved')
@@ -45,7 +52,8 @@ export function addSample(program: Command): void {
 Examples:
   repulsor sample runs/digits --labels 0-9 --per-label 10 --out grid.png
   repulsor sample runs/digits --labels 3,1 --out noise.safetensors
-  repulsor sample runs/digits --noise noise.safetensors --labels 3,1 --solver heun --steps 25 --cfg 1.5 --out out.safetensors`,
+  repulsor sample runs/digits --noise noise.safetensors --labels 3,1 --solver heun --steps 25 --cfg 1.5 --out out.safetensors
+  repulsor sample runs/latents --decode runs/vae --out latents.png`,
     )
     .action(async (folder: string, options: SampleOptions) => {
       const console = openConsole(options.json ?? false);
@@ -58,11 +66,22 @@ Examples:
       try {
         const pipeline = checkPipeline(withOverrides(run.pipeline, overrides(options)), 'what was asked for');
         const { drawRun } = await import('./draw-run.ts');
-        await drawRun({ ...run, pipeline }, options, console);
+        const decoding = await decodingOf(options, run.newest.commit, console);
+        try {
+          await drawRun({ ...run, pipeline }, { ...options, decoding }, console);
+        } finally {
+          await decoding?.close();
+        }
       } finally {
         await run.log.close();
       }
     });
+}
+
+/** Null where samples are drawn as they are. The runtime is loaded where it is needed. */
+async function decodingOf({ decode, out }: SampleOptions, commit: Commit, console: Console): Promise<Decoding | null> {
+  if (decode === undefined) return null;
+  return (await import('./decoding.ts')).openDecoding(decode, commit, out ?? null, console.warn);
 }
 
 function overrides({ solver, steps, guidance, set }: SampleOptions): string[] {

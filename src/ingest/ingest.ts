@@ -1,7 +1,8 @@
-import type { ImageBatch } from '../codec/records.ts';
+import type { Encoder, ImageBatch } from '../codec/records.ts';
 import { encode } from '../codec/single-object.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log, NewRecord } from '../log/log.ts';
+import { demandSameEncoder } from './same-encoder.ts';
 import type { ImageSource, SourceImage, UnreadableImage } from './source.ts';
 
 export interface IngestSettings {
@@ -13,6 +14,8 @@ export interface IngestSettings {
   readonly atomic?: boolean;
   /** Write nothing where the topic holds records already. With `atomic`, of several that begin at once one writes. */
   readonly ifEmpty?: boolean;
+  /** What makes the source's latents; of images, null. A topic that holds those of another is refused. */
+  readonly encoder?: Encoder | null;
   /** Called after every append. */
   readonly onProgress?: (sofar: IngestCounts) => void;
 }
@@ -36,7 +39,8 @@ const OPEN_RECORDS = 32;
  * Appends the images of a source to `topic` (which is there already) as image-batch records, going through its
  * partitions in turn. A record holds images of one shape and encoding; a source that mixes them fills one record of
  * each at a time. What cannot be read is passed over and reported. No records at all: `ifEmpty` found some.
- * @throws RepulsorError BAD_RECORD when not one image could be read, TOPIC_MISSING, LOG_FAILED
+ * @throws RepulsorError BAD_RECORD when not one image could be read; CONFIG when the topic holds what another encoder made;
+ * TOPIC_MISSING, LOG_FAILED
  */
 export async function ingest(
   log: Log,
@@ -50,6 +54,7 @@ export async function ingest(
     // Asked after the take-over: whoever was filling the topic has committed by now, or never will.
     if (settings.ifEmpty && !(await isEmpty(log, topic, partitions)))
       return { records: 0, images: 0, bytes: 0, unreadable: [] };
+    await demandSameEncoder(log, topic, partitions, settings.encoder ?? null);
     const transaction = writer === null ? null : await writer.begin();
     const append = (records: readonly NewRecord[]) => (transaction ?? log).append(topic, records);
     try {
@@ -132,7 +137,7 @@ interface OpenRecord {
 }
 
 function toImageBatch({ images }: OpenRecord, eventTime: number, source: string): ImageBatch {
-  const { shape, encoding } = images[0]!;
+  const { shape, encoding, encoder } = images[0]!;
   const labels = images.map(({ label }) => label);
   return {
     shape: [...shape],
@@ -141,7 +146,7 @@ function toImageBatch({ images }: OpenRecord, eventTime: number, source: string)
     labels: labels.every((label) => label !== null) ? labels : null,
     eventTime,
     source,
-    encoder: null,
+    encoder: encoder ?? null,
   };
 }
 

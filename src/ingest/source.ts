@@ -1,4 +1,4 @@
-import type { Encoding } from '../codec/records.ts';
+import type { Encoder, Encoding } from '../codec/records.ts';
 
 /** Images on their way into a topic, from wherever they come. */
 export interface ImageSource {
@@ -21,6 +21,8 @@ export interface SourceImage {
   readonly label: number | null;
   /** For messages. */
   readonly name: string;
+  /** Of a latent: what made it. */
+  readonly encoder?: Encoder;
 }
 
 export interface UnreadableImage {

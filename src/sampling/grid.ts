@@ -21,11 +21,9 @@ export function gridRaster(
   images: Float32Array,
   { shape, columns }: GridSettings,
 ): { width: number; height: number; channels: 1 | 3; data: Uint8Array } {
-  const [h, w, c] = shape;
-  if (c !== 1 && c !== 3)
-    throw new RepulsorError('USAGE', `images of ${c} channels cannot be shown as a picture`, {
-      hint: 'latents need a decoder first; pictures have 1 or 3 channels',
-    });
+  demandPicture(shape);
+  const [h, w] = shape;
+  const c = shape[2] as 1 | 3;
   const count = images.length / (h * w * c);
   const rows = Math.ceil(count / columns);
   const width = columns * (w + GAP) + GAP;
@@ -42,6 +40,14 @@ export function gridRaster(
     }
   }
   return { width, height, channels: c, data };
+}
+
+/** Pictures have 1 or 3 channels; latents have others. @throws RepulsorError USAGE */
+export function demandPicture([, , channels]: GridSettings['shape']): void {
+  if (channels !== 1 && channels !== 3)
+    throw new RepulsorError('USAGE', `images of ${channels} channels cannot be shown as a picture`, {
+      hint: 'latents need their decoder: --decode decoder.onnx; or take them as they are: --out latents.safetensors',
+    });
 }
 
 /** Writes the grid as a PNG, each pixel a square. @throws RepulsorError STORE_FAILED */

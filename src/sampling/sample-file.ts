@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { decodeSafetensors, encodeSafetensors } from '../checkpoint/safetensors.ts';
 import { writeSafetensorsFile } from '../checkpoint/safetensors-file.ts';
+import { channelsFirst, channelsLast } from '../codec/channel-order.ts';
 import type { HostTensors } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { sizeOf } from '../model/parameters.ts';
@@ -12,25 +13,6 @@ export const ARRAY_LAYOUTS = ['nhwc', 'nchw'] as const;
 export type ArrayLayout = (typeof ARRAY_LAYOUTS)[number];
 
 type Shape = readonly [number, number, number];
-
-/** (n, C, H, W) -> (n, H, W, C). */
-function channelsLast(data: Float32Array, [h, w, c]: Shape): Float32Array {
-  return reordered(data, (n, y, x, k) => ((n * c + k) * h + y) * w + x, [h, w, c]);
-}
-
-/** Elements in the order (n, y, x, channel), each taken from `at`. */
-function reordered(data: Float32Array, at: (n: number, y: number, x: number, k: number) => number, [h, w, c]: Shape) {
-  const out = new Float32Array(data.length);
-  let i = 0;
-  for (let n = 0; i < out.length; n++)
-    for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) for (let k = 0; k < c; k++) out[i++] = data[at(n, y, x, k)];
-  return out;
-}
-
-/** (n, H, W, C) -> (n, C, H, W). */
-function channelsFirst(data: Float32Array, [h, w, c]: Shape): Float32Array {
-  return reordered(data, (n, k, y, x) => ((n * h + y) * w + x) * c + k, [c, h, w]);
-}
 
 /**
  * Noise from a safetensors file, as (n, H, W, C): its tensor `noise`, or its only one, float32, (n, H, W, C) or (n, C, H, W).

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CommandEnd, jsonOf, ROOT, runCommand } from './command.ts';
 
 /**
- * Every example that a command's --help shows, run as it stands there, in a folder of its own. What would take minutes gets
+ * Every example that a command's --help shows, run as it stands there, in a folder of its own (those of latents: latents.test.ts). What would take minutes gets
  * fewer steps, and a broker's address becomes a file log's.
  */
 let folder: string;
@@ -58,13 +58,13 @@ test('each command shows how it is used', () => {
     ['train', 3],
     ['sweep', 2],
     ['replay', 2],
-    ['sample', 3],
+    ['sample', 4],
     ['evaluate', 3],
     ['train-classifier', 1],
     ['import', 1],
     ['export', 1],
     ['inspect', 6],
-    ['ingest', 1],
+    ['ingest', 2],
     ['log', 4],
     ['certify', 2],
     ['doctor', 2],

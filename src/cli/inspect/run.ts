@@ -47,12 +47,13 @@ async function findRun({ folder: run, log, newest, store }: CommittedRun) {
     seed: commit.seed,
     origin: commit.origin && { ...commit.origin, commit: hex(commit.origin.commit) },
     since: commit.since,
+    encoder: commit.position.encoder,
     config: JSON.parse(commit.config) as object,
   };
 }
 
 function summary(found: FoundRun): string {
-  const { topics, next, queue, blobs, kept, origin, since } = found;
+  const { topics, next, queue, blobs, kept, origin, since, encoder } = found;
   const megabytes = blobs.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6;
   return fields({
     run: found.run,
@@ -69,6 +70,9 @@ function summary(found: FoundRun): string {
     journal: `digest ${found.journal_digest}`,
     engine: found.engine,
     seed: found.seed,
+    ...(encoder && {
+      latents: `of the encoder ${encoder.sha256 ?? 'not named'}, for the decoder ${encoder.decoder ?? 'not named'}`,
+    }),
     ...(origin && { origin: `${origin.carried.join(', ')} of ${origin.run}@${origin.step}` }),
     ...(since !== null && { since }),
   });
