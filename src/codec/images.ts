@@ -1,9 +1,10 @@
 import { endianness } from 'node:os';
 import { BadRecord } from './bad-record.ts';
 import { halvesToFloats } from './half-float.ts';
-import { decodeImageFile } from './image-file.ts';
+import { decodeImageFile, type FileEncoding } from './image-file.ts';
 import { DEFAULT_LIMITS, type ImageLimits } from './limits.ts';
 import type { Encoding, ImageBatch } from './records.ts';
+import { readSmallPng } from './small-png.ts';
 
 export type Shape = readonly [height: number, width: number, channels: number];
 
@@ -65,17 +66,32 @@ export function checkImageBatch(batch: ImageBatch, limits: ImageLimits = DEFAULT
  */
 export async function decodeImages(batch: ImageBatch, limits: ImageLimits = DEFAULT_LIMITS): Promise<DecodedImages> {
   const shape = checkImageBatch(batch, limits);
-  return Promise.all(
-    batch.images.map((bytes) =>
-      decodeImage(bytes, batch.encoding, shape).catch((error: unknown) => {
-        if (error instanceof BadRecord) return error;
-        throw error;
-      }),
-    ),
-  );
+  const { images, encoding } = batch;
+  if (encoding === 'PNG' || encoding === 'JPEG' || encoding === 'WEBP') {
+    return Promise.all(
+      images.map(
+        (bytes) =>
+          (encoding === 'PNG' ? readSmallPng(bytes, shape) : null) ??
+          decodeImageFile(bytes, encoding, shape).catch(badRecordIn),
+      ),
+    );
+  }
+  // Nothing to wait for: a promise for each image would take longer than looking at it.
+  return images.map((bytes) => {
+    try {
+      return decodeRaw(bytes, encoding, shape);
+    } catch (error) {
+      return badRecordIn(error);
+    }
+  });
 }
 
-async function decodeImage(bytes: Uint8Array, encoding: ImageBatch['encoding'], shape: Shape): Promise<Pixels> {
+function badRecordIn(error: unknown): BadRecord {
+  if (error instanceof BadRecord) return error;
+  throw error;
+}
+
+function decodeRaw(bytes: Uint8Array, encoding: Exclude<Encoding, FileEncoding>, shape: Shape): Pixels {
   const elements = shape[0] * shape[1] * shape[2];
   switch (encoding) {
     case 'RAW_U8':
@@ -86,8 +102,6 @@ async function decodeImage(bytes: Uint8Array, encoding: ImageBatch['encoding'], 
       return moments(filled(bytes, elements * 8), elements);
     case 'LATENT_F16':
       return finite(halvesToFloats(filled(bytes, elements * 2)));
-    default:
-      return decodeImageFile(bytes, encoding, shape);
   }
 }
 

@@ -2,6 +2,7 @@ import avro, { type Type } from 'avsc';
 import { BadRecord } from './bad-record.ts';
 import { checkBytes } from './check-bytes.ts';
 import { fingerprint } from './fingerprint.ts';
+import { isPlain, readChecked } from './read-checked.ts';
 import { parseSchema, type SchemaNode } from './schema-node.ts';
 
 /** One Avro schema, ready to write values and, as the reader's side, to read what other schemas wrote. */
@@ -51,6 +52,7 @@ export function compileSchema(schema: unknown): RecordType {
   const node = parseSchema(schema);
   const type = avro.Type.forSchema(schema as avro.Schema, { typeHook: exactLongs, omitRecordMethods: true });
   const toBuffers = bytesToBuffers(node);
+  const plain = isPlain(node);
   const resolvers = new Map<bigint, unknown>();
   const compiled: Compiled = {
     fingerprint: fingerprint(schema),
@@ -73,6 +75,7 @@ export function compileSchema(schema: unknown): RecordType {
         throw new BadRecord('undecodable', `not a valid ${nameOf(node)}: ${(cause as Error).message}`, cause);
       }
       try {
+        if (plain && written.fingerprint === compiled.fingerprint) return readChecked(node, copyOf(bytes));
         const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
         if (written.fingerprint === compiled.fingerprint) return type.fromBuffer(buffer);
         let resolver = resolvers.get(written.fingerprint);
@@ -88,6 +91,13 @@ export function compileSchema(schema: unknown): RecordType {
     },
   };
   return compiled;
+}
+
+/** Memory of its own, from no pool: byte fields are views on it, and keep it alive, but nothing else. */
+function copyOf(bytes: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
 }
 
 type Convert = (value: unknown) => unknown;

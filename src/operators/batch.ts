@@ -54,8 +54,7 @@ export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample
       return source.subscribe({
         next(sample) {
           const at = open.ids.length;
-          const into = open.images.subarray(at * elements, (at + 1) * elements); // (H, W, C)
-          place(sample, into, settings);
+          place(sample, open.images, settings, at * elements);
           open.labels[at] = sample.label ?? nullClass;
           open.eventTimes[at] = sample.eventTime;
           open.ids.push(sample.id);
@@ -82,7 +81,8 @@ export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample
 
 function emptyBatch(size: number, elements: number) {
   return {
-    images: new Float32Array(size * elements),
+    // Not zeroed: every element is written before the batch goes out.
+    images: new Float32Array(Buffer.allocUnsafeSlow(size * elements * Float32Array.BYTES_PER_ELEMENT).buffer),
     labels: new Int32Array(size),
     eventTimes: new Float64Array(size),
     ids: [] as SampleId[],
@@ -91,26 +91,62 @@ function emptyBatch(size: number, elements: number) {
 }
 
 /**
- * Puts one image into its place in the batch, normalised and, where asked, mirrored left to right. Of a distribution a latent
- * is drawn, another for each ordinal.
+ * Puts one image (H, W, C) into its place in the batch, from element `at` on: normalised and, where asked, mirrored left to
+ * right. Of a distribution a latent is drawn, another for each ordinal.
  */
 export function place(
   sample: Pick<AugmentedSample, 'pixels' | 'flipped' | 'ordinal'>,
   into: Float32Array,
   { shape, latentScale, seed }: Pick<BatchSettings, 'shape' | 'latentScale' | 'seed'>,
+  at = 0,
 ): void {
   const { pixels, flipped, ordinal } = sample;
+  const [height, width, channels] = shape;
+  const elements = height * width * channels;
   // A loop for each type of array: a shared one runs ten times slower.
-  if (pixels instanceof Uint8Array) for (let i = 0; i < into.length; i++) into[i] = UNIT[pixels[i]!]!;
-  else if (pixels instanceof Float32Array) for (let i = 0; i < into.length; i++) into[i] = pixels[i]! * latentScale;
-  else {
-    const { mean, std } = pixels;
-    const z = normals(seed, 'posterior', ordinal, into.length);
-    for (let i = 0; i < into.length; i++) into[i] = (mean[i]! + std[i]! * z[i]!) * latentScale;
+  if (pixels instanceof Uint8Array) {
+    if (flipped) placeMirrored(pixels, into, at, shape);
+    else placeBytes(pixels, into, at, elements);
+    return;
   }
-  if (flipped) mirror(into, shape);
+  if (pixels instanceof Float32Array) {
+    for (let i = 0; i < elements; i++) into[at + i] = pixels[i]! * latentScale;
+  } else {
+    const { mean, std } = pixels;
+    const z = normals(seed, 'posterior', ordinal, elements);
+    for (let i = 0; i < elements; i++) into[at + i] = (mean[i]! + std[i]! * z[i]!) * latentScale;
+  }
+  if (flipped) mirror(into.subarray(at, at + elements), shape);
 }
 
+/** Eight at a time, which takes half as long as one by one: this is where a stream of raw pixels spends most of its time. */
+function placeBytes(pixels: Uint8Array, into: Float32Array, at: number, elements: number): void {
+  let i = 0;
+  let to = at;
+  for (; i + 8 <= elements; i += 8, to += 8) {
+    into[to] = UNIT[pixels[i]!]!;
+    into[to + 1] = UNIT[pixels[i + 1]!]!;
+    into[to + 2] = UNIT[pixels[i + 2]!]!;
+    into[to + 3] = UNIT[pixels[i + 3]!]!;
+    into[to + 4] = UNIT[pixels[i + 4]!]!;
+    into[to + 5] = UNIT[pixels[i + 5]!]!;
+    into[to + 6] = UNIT[pixels[i + 6]!]!;
+    into[to + 7] = UNIT[pixels[i + 7]!]!;
+  }
+  for (; i < elements; i++, to++) into[to] = UNIT[pixels[i]!]!;
+}
+
+/** Each row from its last pixel to its first, the channels of a pixel in their order. */
+function placeMirrored(pixels: Uint8Array, into: Float32Array, at: number, [height, width, channels]: Shape): void {
+  const row = width * channels;
+  for (let y = 0, from = 0; y < height; y++) {
+    const first = at + y * row;
+    for (let to = first + row - channels; to >= first; to -= channels)
+      for (let c = 0; c < channels; c++) into[to + c] = UNIT[pixels[from++]!]!;
+  }
+}
+
+/** In place. */
 function mirror(image: Float32Array, [height, width, channels]: Shape): void {
   const row = width * channels;
   for (let y = 0; y < height; y++) {
