@@ -140,3 +140,18 @@ test('CRC-32C gives the values of RFC 3720, B.4', () => {
   expect(crc32c(ascending.toReversed())).toBe(0x113fdb5c);
   expect(crc32c(new Uint8Array(0))).toBe(0);
 });
+
+test('CRC-32C of any length, wherever the bytes lie, is the one that is taken bit by bit', () => {
+  const bitByBit = (bytes: Uint8Array): number => {
+    let sum = -1;
+    for (const byte of bytes) {
+      sum ^= byte;
+      for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (sum & 1 ? 0x82f63b78 : 0);
+    }
+    return (sum ^ -1) >>> 0;
+  };
+  const all = Uint8Array.from({ length: 64 }, (_, i) => (i * 151 + 7) & 255);
+  for (let begin = 0; begin < 8; begin++)
+    for (let end = begin; end <= all.length; end++)
+      expect(crc32c(all.subarray(begin, end))).toBe(bitByBit(all.subarray(begin, end)));
+});
