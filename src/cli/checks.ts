@@ -54,7 +54,7 @@ const gib = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
 function nodeCheck(): Check {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const ok = major > 20 || (major === 20 && minor >= 19);
-  const tried = [20, 22, 24].includes(major) ? '' : '; what was tried is 20, 22 and 24';
+  const tried = [20, 22, 24, 26].includes(major) ? '' : '; what was tried is 20, 22, 24 and 26';
   return {
     name: 'node',
     ok,
