@@ -25,7 +25,7 @@ export async function finishedRun(run: SweepRun, window: number): Promise<RunRes
   if ((await findRunFolder(run.folder)) === null) return null;
   let committed: CommittedRun;
   try {
-    committed = await openRun(run.folder);
+    committed = await openRun(run.folder, run.pipeline.log);
   } catch (error) {
     if (hasCode(error, 'STATE_MISSING')) return null; // it was cut off before its first commit
     throw error;

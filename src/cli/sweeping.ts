@@ -161,6 +161,11 @@ async function resolvedRuns(file: string, grid: Grid, options: SweepOptions) {
     throw new RepulsorError('CONFIG', `not every run of the sweep can be: \n  ${[...new Set(refused)].join('\n  ')}`, {
       hint: 'leave these values out, or set what they need for all with --set; nothing was trained',
     });
+  const { steps: all, source } = base;
+  if (all === null && (source.follow || source.epochs === null))
+    throw new RepulsorError('USAGE', `the runs of ${file} would never end`, {
+      hint: 'give the steps of each run with --steps',
+    });
   return { base, runs, out, flags };
 }
 

@@ -152,6 +152,12 @@ describe('a sweep', () => {
   }, 120_000);
 });
 
+test('of a pipeline that has no end is refused', async () => {
+  const end = await runCommand(['sweep', 'pipelines/continual.ts', '--set', 'losses.repulsion.lambda=0,1', '--json']);
+  expect(end.code).toBe(2);
+  expect(JSON.stringify(jsonOf(end))).toContain('would never end');
+}, 60_000);
+
 test('its help tells of every metric there is', async () => {
   const { stdout } = await runCommand(['sweep', '--help'], { cwd: ROOT });
   for (const name of ['flow', 'pair_distance', 'shift', 'images_per_second']) expect(stdout).toContain(name);
