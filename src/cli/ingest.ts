@@ -2,12 +2,13 @@ import type { Command } from 'commander';
 import { RepulsorError } from '../errors.ts';
 import { digits } from '../ingest/digits.ts';
 import { imageFolder } from '../ingest/image-folder.ts';
+import { inTurns } from '../ingest/in-turns.ts';
 import { ingest } from '../ingest/ingest.ts';
 import type { ImageSource } from '../ingest/source.ts';
 import { openLog } from '../log/open-log.ts';
 import { openConsole } from './console.ts';
 import type { EncodeOptions, Encoding } from './encoding.ts';
-import { imageSize, positive, wholeNumber } from './options.ts';
+import { imageSize, positive, turnList, wholeNumber } from './options.ts';
 
 interface IngestOptions extends Partial<EncodeOptions> {
   readonly to: string;
@@ -16,6 +17,8 @@ interface IngestOptions extends Partial<EncodeOptions> {
   readonly grey?: boolean;
   readonly batch: number;
   readonly partitions: number;
+  readonly inTurns?: number[][];
+  readonly perTurn?: number;
   readonly ifEmpty?: boolean;
   readonly json?: boolean;
 }
@@ -50,6 +53,8 @@ export function addIngest(program: Command): void {
     )
     .option('--batch <n>', 'most images in a record', wholeNumber(1), 100)
     .option('--partitions <n>', 'of a new topic', wholeNumber(1), 1)
+    .option('--in-turns <classes>', 'classes one group after the other, such as 0-1,2-3,4-9', turnList)
+    .option('--per-turn <n>', 'with --in-turns: images of each, over and over (default: each once)', wholeNumber(1))
     .option('--if-empty', 'do nothing where the topic holds records already')
     .option('--json', 'one JSON object as the last line')
     .addHelpText(
@@ -57,14 +62,21 @@ export function addIngest(program: Command): void {
       `
 Examples:
   repulsor ingest digits --to file:runs/log --topic more-digits
-  repulsor ingest digits --to file:runs/log --topic latents --encode runs/vae`,
+  repulsor ingest digits --to file:runs/log --topic latents --encode runs/vae
+  repulsor ingest digits --to file:runs/log --topic digits-in-turns --in-turns 0-1,2-3,4-5,6-7,8-9 --per-turn 4000`,
     )
     .action(async (name: string, options: IngestOptions) => {
       const console = openConsole(options.json ?? false);
       const builtIn = name === 'digits';
       const [height, width] = options.size ?? [0, 0];
       const size = options.size && { height, width, channels: options.grey ? (1 as const) : (3 as const) };
-      const images = builtIn ? digits() : await imageFolder(name, size ? { size } : {});
+      const whole = builtIn ? digits() : await imageFolder(name, size ? { size } : {});
+      const { inTurns: turns, perTurn = null } = options;
+      if (turns === undefined && perTurn !== null)
+        throw new RepulsorError('USAGE', '--per-turn goes with --in-turns', {
+          hint: 'repulsor ingest --help shows both',
+        });
+      const images = turns === undefined ? whole : inTurns(whole, { turns, perTurn });
       const encoding = await encodingOf(images, options);
       const source = encoding?.source ?? images;
       const log = await openLog(options.to);

@@ -45,6 +45,9 @@ export function labelList(text: string): number[] {
   });
 }
 
+/** `0-1,2-3,7`: the classes of each turn. */
+export const turnList = (text: string): number[][] => text.split(',').map(labelList);
+
 /** `28x28`: height and width. */
 export function imageSize(text: string): [number, number] {
   const match = /^(\d+)x(\d+)$/.exec(text);

@@ -64,7 +64,7 @@ test('each command shows how it is used', () => {
     ['import', 1],
     ['export', 1],
     ['inspect', 6],
-    ['ingest', 2],
+    ['ingest', 3],
     ['log', 4],
     ['certify', 2],
     ['doctor', 2],
@@ -252,6 +252,7 @@ test('log', async () => {
 test('ingest', async () => {
   const end = await example('ingest', 0);
   expect(end.stdout).toMatch(/^10000 images in 100 records \(\d.\d MB\) appended to more-digits in file:runs\/log\n$/);
+  expect(jsonOf(await example('ingest', 2, '--json'))).toMatchObject({ images: 20_000, records: 200 });
 }, 120_000);
 
 test('certify', async () => {
