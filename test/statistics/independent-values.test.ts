@@ -19,6 +19,12 @@ const wide = made(8, 12, 3);
 const labels = Array.from({ length: 60 }, (_, i) => Math.floor((i * 7) / 5) % 3);
 const told = { ...a, data: a.data.map((value, at) => value + (at % 6 === labels[Math.floor(at / 6)] ? 0.25 : 0)) };
 
+/** Of 20 numbers, where it shows how much the linear map is held back. */
+function told20() {
+  const { shape, data } = made(60, 20, 9);
+  return { shape, data: data.map((value, at) => value + (at % 20 === labels[Math.floor(at / 20)] ? 0.2 : 0)) };
+}
+
 test('FID is that of scipy’s general matrix square root', () => {
   expect(fid(b, a)).toBeCloseTo(values.fid, 9);
 });
@@ -59,4 +65,7 @@ test('alignment, uniformity and effective rank', () => {
 test('the accuracies of nearest neighbours and of a linear map', () => {
   expect(knnAccuracy(told, labels, { k: 5 })).toBe(values.knnAccuracy);
   expect(linearProbe(told, labels, { classes: 3 })).toBe(values.linearProbe);
+  const many = told20();
+  for (const [alpha, share] of Object.entries(values.linearProbeByAlpha))
+    expect(linearProbe(many, labels, { classes: 3, alpha: Number(alpha) }), alpha).toBe(share);
 });
