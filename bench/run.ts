@@ -7,6 +7,7 @@ import { describeMachine, type Machine } from './machine.ts';
 import { formatTable, short } from './table.ts';
 
 const BENCHMARKS = new Map<string, () => Promise<{ readonly benchmark: Benchmark }>>([
+  ['bits', () => import('./bits.ts')],
   ['commit', () => import('./commit.ts')],
   ['lineage', () => import('./lineage.ts')],
   ['pipeline', () => import('./pipeline.ts')],

@@ -1,12 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InvalidArgumentError } from 'commander';
 import { wholeNumber } from '../src/cli/options.ts';
 import type { Benchmark, BenchmarkResult, Goal } from './benchmark.ts';
 import { goalsOf } from './train-step/goals.ts';
 import { measureShape, type ShapeFigures, type ShapeOptions } from './train-step/measure-shape.ts';
-import { SHAPES, type Shape } from './train-step/shapes.ts';
+import { SHAPES, type Shape, shapeList } from './train-step/shapes.ts';
 import { tablesOf } from './train-step/tables.ts';
 
 interface Options {
@@ -22,7 +21,7 @@ export const benchmark: Benchmark = {
   summary: 'our train step against the same step in PyTorch, eager and compiled, in float32 and bfloat16',
   options: (command) =>
     command
-      .option('--shape <list>', 'a: 6 blocks of 192; b: SiT-S/2; c: the digits', shapes, [...SHAPES])
+      .option('--shape <list>', 'a: 6 blocks of 192; b: SiT-S/2; c: the digits', shapeList, [...SHAPES])
       .option('--rounds <n>', 'turns of each side', wholeNumber(1), 7)
       .option('--turn-seconds <n>', 'about how long a turn is', wholeNumber(1), 2)
       .option('--threads <n>', 'threads of each side', wholeNumber(1), availableParallelism())
@@ -31,13 +30,6 @@ export const benchmark: Benchmark = {
       .addHelpText('after', '\nExample:\n  npm run bench -- train-step --shape c --rounds 3 --no-peers --json'),
   run: (options, note) => measure(options as unknown as Options, note),
 };
-
-function shapes(text: string): Shape[] {
-  return text.split(',').map((part) => {
-    if ((SHAPES as readonly string[]).includes(part.trim())) return part.trim() as Shape;
-    throw new InvalidArgumentError(`Give one or more of ${SHAPES.join(', ')}.`);
-  });
-}
 
 async function measure(options: Options, note: (line: string) => void): Promise<BenchmarkResult> {
   const scratch = await mkdtemp(join(tmpdir(), 'repulsor-train-step-'));

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { InvalidArgumentError } from 'commander';
 import { loadPipeline, withOverrides } from '../../src/cli/load-pipeline.ts';
 import { sitModel } from '../../src/model/sizes.ts';
 import { checkPipeline } from '../../src/trainer/check-pipeline.ts';
@@ -15,6 +16,14 @@ import { definePipeline, type Pipeline } from '../../src/trainer/pipeline.ts';
 export const SHAPES = ['a', 'b', 'c'] as const;
 
 export type Shape = (typeof SHAPES)[number];
+
+/** Shapes as a flag takes them: `a,c`. */
+export function shapeList(text: string): Shape[] {
+  return text.split(',').map((part) => {
+    if ((SHAPES as readonly string[]).includes(part.trim())) return part.trim() as Shape;
+    throw new InvalidArgumentError(`Give one or more of ${SHAPES.join(', ')}.`);
+  });
+}
 
 const DIGITS = fileURLToPath(new URL('../../pipelines/digits.ts', import.meta.url));
 

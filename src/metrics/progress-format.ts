@@ -94,7 +94,7 @@ function repulsionFields(repulsion: RepulsionReport): string[] {
   ];
 }
 
-function commitFields({ commit }: ProgressView): string[] {
+function commitFields({ commit, report: { stepSeconds } }: ProgressView): string[] {
   if (commit === undefined) return [];
   if (commit === null) return ['no commit since the start'];
   const { report, secondsAgo } = commit;
@@ -102,6 +102,7 @@ function commitFields({ commit }: ProgressView): string[] {
     `committed step ${count(report.step)} (generation ${count(report.generation)})`,
     `${duration(secondsAgo)} ago`,
     `${bytes(report.bytesWritten)} in ${duration(report.seconds)}`,
+    ...(report.stallSeconds > stepSeconds ? [`steps held up ${duration(report.stallSeconds)}`] : []),
   ];
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { hashOf } from '../checkpoint/background-hash.ts';
 import type { CommitRequest, Committer } from '../checkpoint/commit.ts';
 import { encode } from '../codec/single-object.ts';
-import type { Program } from '../engine/engine.ts';
+import type { HostTensors, Program } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { digestedBytes, type QueueHistory, queueFromState } from '../memory-bank/changelog.ts';
 import type { ParameterLayout } from '../model/parameters.ts';
@@ -34,6 +34,15 @@ export interface CommitsSettings {
 export interface Standing {
   readonly step: number;
   readonly position: StreamPosition;
+}
+
+/** The state after a step, held for a commit. Either is called once, `commit` when that step is in `uncommitted`. */
+export interface Held {
+  /** When it was held, by performance.now(): no step could run before. Infinite until then. */
+  readonly heldAt: number;
+  commit(): void;
+  /** Gives it up instead. */
+  release(): void;
 }
 
 /**
@@ -85,15 +94,18 @@ export class Commits {
     this.#onFailure = wiring.onFailure;
   }
 
-  /** Starts a commit if one is due and none is under way. @throws what stopped an earlier one for good. */
-  async afterStep(standing: Standing): Promise<void> {
+  /**
+   * Holds the state as it stands for a commit, if one is due and none is under way: in front of whatever is run next, and
+   * without waiting. @throws what stopped an earlier commit for good
+   */
+  holdIfDue(standing: Standing): Held | null {
     this.#throwFailure();
-    await this.#beginIfDue(standing);
+    return this.#isDue(standing) ? this.#hold(standing) : null;
   }
 
   /**
-   * Waits for the next batch, and makes the commit that falls due meanwhile: a topic may be silent for hours. No step may
-   * run until it resolves. @throws what `waiting` rejects with, and what stops a commit for good
+   * Waits for the next batch, and makes the commit that falls due meanwhile: a topic may be silent for hours. All steps so far
+   * are told; none may run until it resolves. @throws what `waiting` rejects with, and what stops a commit for good
    */
   async during<T>(waiting: Promise<T>, standing: Standing | null): Promise<T> {
     const arrived = waiting.then(
@@ -120,7 +132,7 @@ export class Commits {
       clearTimeout(timer);
       if (ready) return waiting;
       this.#throwFailure();
-      if (standing !== null) await this.#beginIfDue(standing);
+      if (standing !== null) this.holdIfDue(standing)?.commit();
     }
   }
 
@@ -131,7 +143,7 @@ export class Commits {
       this.#throwFailure();
       if (!this.#hasNews(standing)) return;
       if (this.#failures > 0) await sleep(LAST_RETRIES[this.#failures - 1]);
-      await this.#begin(standing);
+      this.#hold(standing).commit();
     }
   }
 
@@ -145,13 +157,13 @@ export class Commits {
   }
 
   /** A commit that failed is due again when a new one would be: what failed it has that long to pass. */
-  async #beginIfDue(standing: Standing): Promise<void> {
-    if (this.#running !== null || !this.#hasNews(standing)) return;
-    const due =
+  #isDue(standing: Standing): boolean {
+    if (this.#running !== null || !this.#hasNews(standing)) return false;
+    return (
       standing.step - this.#attempted >= this.#settings.everySteps ||
       performance.now() - this.#time >= this.#settings.everySeconds * 1000 ||
-      (this.#failures === 0 && this.#rejectedBytes(standing) > MOST_REJECTED_BYTES);
-    if (due) await this.#begin(standing);
+      (this.#failures === 0 && this.#rejectedBytes(standing) > MOST_REJECTED_BYTES)
+    );
   }
 
   #rejectedBytes({ position }: Standing): number {
@@ -162,50 +174,65 @@ export class Commits {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  async #begin(standing: Standing): Promise<void> {
-    const { step, position } = standing;
+  #hold(standing: Standing): Held {
     const begun = performance.now();
-    const { journal, negatives, queueCount } = this.#uncommitted;
-    const snapshot = await this.#program.snapshot([...this.#entries, ...(queueCount === null ? [] : QUEUE_COLUMNS)]);
-    const request = {
+    this.#time = begun;
+    this.#attempted = standing.step;
+    const columns = this.#uncommitted.queueCount === null ? [] : QUEUE_COLUMNS;
+    let heldAt = Number.POSITIVE_INFINITY;
+    const snapshot = this.#program.snapshot([...this.#entries, ...columns]).then((held) => {
+      heldAt = performance.now();
+      return held;
+    });
+    const release = () => {
+      snapshot.then(
+        (held) => held.release(),
+        () => {}, // It held nothing; `commit` tells why.
+      );
+    };
+    return {
+      get heldAt() {
+        return heldAt;
+      },
+      release,
+      commit: () => {
+        const { journal, negatives, queueCount } = this.#uncommitted;
+        const news = { journal: [...journal], negatives: [...negatives], queueCount };
+        this.#running = snapshot
+          .then(({ tensors }) => this.#commit(standing, tensors, news, (heldAt - begun) / 1000))
+          .catch((error: unknown) => this.#failed(error))
+          .finally(() => {
+            release();
+            this.#running = null;
+          });
+      },
+    };
+  }
+
+  async #commit(
+    { step, position }: Standing,
+    tensors: HostTensors,
+    { journal, negatives, queueCount }: Pick<Uncommitted, 'journal' | 'negatives' | 'queueCount'>,
+    stallSeconds: number,
+  ): Promise<void> {
+    await this.#input.demandSameTopics();
+    const report = await this.#committer.commit({
       step,
-      state: toBlobs(snapshot.tensors, this.#layout),
+      state: toBlobs(tensors, this.#layout),
       position,
-      journal: [...journal],
-      negatives: [...negatives],
+      journal,
+      negatives,
+      queue: queueCount === null ? null : await digestOf(queueFromState(tensors, queueCount)),
       deadLetters: this.#input
         .rejectionsBefore(position)
         .map((rejection) => encode('dead-letter', asDeadLetter(rejection, Date.now()))),
-      stallSeconds: (performance.now() - begun) / 1000,
-    };
-    const queue = queueCount === null ? null : queueFromState(snapshot.tensors, queueCount);
-    this.#time = performance.now();
-    this.#attempted = step;
-    this.#running = this.#input
-      .demandSameTopics()
-      .then(() => this.#commit(request, queue))
-      .then(
-        (report) => {
-          this.#step = step;
-          this.#failures = 0;
-          this.#uncommitted.committed(request.journal.length);
-          this.#input.committed(position);
-          this.#onCommit(report);
-        },
-        (error: unknown) => this.#failed(error),
-      )
-      .finally(() => {
-        snapshot.release();
-        this.#running = null;
-      });
-  }
-
-  /** The queue's digest is of the rows that the steps were trained against: the engine's own, not a second ring's. */
-  async #commit(request: Omit<CommitRequest, 'queue'>, queue: QueueHistory | null): Promise<CommitReport> {
-    if (queue === null) return this.#committer.commit({ ...request, queue });
-    const { capacity, dim, count, rows } = queue;
-    const digest = Buffer.from(await hashOf(digestedBytes(queue), rows.byteLength), 'hex');
-    return this.#committer.commit({ ...request, queue: { capacity, dim, count, digest } });
+      stallSeconds,
+    });
+    this.#step = step;
+    this.#failures = 0;
+    this.#uncommitted.committed(journal.length);
+    this.#input.committed(position);
+    this.#onCommit(report);
   }
 
   /** What may pass (a full disk, a broker that restarts) is tried again, with what came since. */
@@ -217,4 +244,10 @@ export class Commits {
     if (!mayPass || ++this.#failures >= MOST_FAILURES) this.#failure = error;
     if (error instanceof RepulsorError) this.#onFailure(error);
   }
+}
+
+/** Of the rows that the steps were trained against: the engine's own, not a second ring's. */
+async function digestOf(queue: QueueHistory): Promise<CommitRequest['queue']> {
+  const { capacity, dim, count, rows } = queue;
+  return { capacity, dim, count, digest: Buffer.from(await hashOf(digestedBytes(queue), rows.byteLength), 'hex') };
 }

@@ -16,9 +16,9 @@ export interface StepReport {
    * Null in the first 40 steps of a process, and in a replay.
    */
   readonly streamShift: number | null;
-  /** Wall seconds of the engine call. */
+  /** Wall seconds of the engine call, without what a commit held it up. */
   readonly stepSeconds: number;
-  /** Wall seconds that the trainer waited for the batch. */
+  /** Wall seconds in which no step ran because the batch was not there. */
   readonly waitSeconds: number;
   /** Null when the run has no repulsion. */
   readonly repulsion: RepulsionReport | null;
@@ -81,7 +81,7 @@ export interface CommitReport {
   readonly samples: number;
   /** Wall seconds from the copy of the state to the committed transaction. */
   readonly seconds: number;
-  /** Of these, seconds in which no step could run. */
+  /** Of these, seconds in which no step could run: until the state was held. */
   readonly stallSeconds: number;
   /** Bytes of blobs written; unchanged blobs are not written again. */
   readonly bytesWritten: number;

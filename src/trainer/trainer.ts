@@ -8,30 +8,27 @@ import { type RestoredState, restore } from '../checkpoint/restore.ts';
 import { consumerGroup } from '../checkpoint/run-id.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
 import type { Commit } from '../codec/records.ts';
-import type { Engine, HostTensor, Program } from '../engine/engine.ts';
-import { RepulsorError } from '../errors.ts';
+import type { Engine, HostTensor } from '../engine/engine.ts';
+import type { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import type { StreamPosition } from '../operators/position.ts';
 import { type Beginning, checkBeginning, firstCommit } from './beginning.ts';
 import { changesInWords, FREE_SETTINGS, TUNABLE_SETTINGS } from './changed-settings.ts';
 import { Commits } from './commits.ts';
 import { engineIdentity, otherEngineInWords } from './engine-identity.ts';
 import type { Headroom } from './headroom.ts';
-import { type Input, openInput } from './input.ts';
-import { inputFeatures } from './input-features.ts';
+import { openInput } from './input.ts';
 import { type Pipeline, topicsRead } from './pipeline.ts';
 import type { Probe } from './probe.ts';
 import type { CommitReport, StepReport } from './report.ts';
 import { guardRetention } from './retention-guard.ts';
-import { compileStep, runStep, stateToTrain } from './run-step.ts';
+import { compileStep, stateToTrain } from './run-step.ts';
 import { blobEntries, roomForBlobs } from './state-blobs.ts';
-import { stepReport } from './step-report.ts';
+import { runSteps } from './steps.ts';
 import { completedSettings } from './stored-pipeline.ts';
-import { StreamShift } from './stream-shift.ts';
 import { trainLayout } from './train-state.ts';
 import { Uncommitted } from './uncommitted.ts';
 
-/** Who wants to know. Called between steps: it must be quick. */
+/** Who wants to know. Called beside the step that follows: it must be quicker than that. */
 export interface TrainObserver {
   /** Once, before the first step. `commit` is the one gone on from; null begins anew. */
   onStart?(commit: Commit | null): void;
@@ -144,7 +141,20 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
       });
       try {
         const from = { step: commit?.step ?? 0, position: commit?.position ?? null };
-        return await steps(program, input, commits, uncommitted, from);
+        const onStep = (report: StepReport) => observer.onStep?.(report);
+        const made = await runSteps({
+          ...{ pipeline, program, input, commits, uncommitted, from, signal, onStep },
+          ...(settings.probe && { probe: settings.probe }),
+        });
+        const { ended, step, position, report, samples, seconds } = made;
+        if (position !== null) await commits.finish({ step, position });
+        const { ema } = await program.readState(['ema']);
+        const later = samples - pipeline.operators.batch;
+        return {
+          ...{ ended, step, stepsHere: step - from.step, report, ema },
+          samplesHere: samples,
+          samplesPerSecond: later > 0 ? later / seconds : null,
+        };
       } finally {
         await commits.settle();
       }
@@ -177,6 +187,8 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     if ((recovered?.skipped.length ?? 0) === 0) committer.collect();
     const { state, queue } = stateToTrain(pipeline, start);
     const program = await compileStep(engine, pipeline, state);
+    // The first of its kind takes a graph of its own: at the start, and not in the middle of the training.
+    (await program.snapshot([])).release();
     return {
       commit: start?.commit ?? null,
       journalDigest: start?.journalDigest ?? ZERO_DIGEST,
@@ -189,95 +201,4 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     await committer.commit(await firstCommit(log, pipeline, how));
     return restore({ log, store, run, lineage: openLineage(log, committer.topics.commits) }, 0);
   }
-
-  async function steps(
-    program: Program,
-    input: Input,
-    commits: Commits,
-    uncommitted: Uncommitted,
-    from: { readonly step: number; readonly position: StreamPosition | null },
-  ): Promise<TrainResult> {
-    let { step, position } = from;
-    let report: StepReport | null = null;
-    let ended: TrainResult['ended'] = 'steps';
-    let samplesHere = 0;
-    let begun: number | null = null;
-    const stream = new StreamShift();
-    while (pipeline.steps === null || step < pipeline.steps) {
-      if (signal.aborted) {
-        ended = 'interrupted';
-        break;
-      }
-      const asked = performance.now();
-      const batch = await commits.during(input.next(signal), position && { step, position });
-      if (batch === null) {
-        ended = signal.aborted ? 'interrupted' : 'topic';
-        if (ended === 'topic') position = input.ended(position);
-        break;
-      }
-      const got = performance.now();
-      step++;
-      const running = runStep(program, pipeline, batch, step);
-      // While the engine works on its own threads.
-      const features = inputFeatures(batch, pipeline.model.input);
-      const streamShift = features && stream.observe(features);
-      const { outputs, learningRate, batchDigest, keys } = await running;
-      report = stepReport(
-        pipeline,
-        outputs,
-        {
-          step,
-          learningRate,
-          samples: batch.size,
-          archived: batch.archived.length,
-          streamShift,
-          stepSeconds: (performance.now() - got) / 1000,
-          waitSeconds: (got - asked) / 1000,
-        },
-        Math.min((uncommitted.queueCount ?? 0) + batch.size, pipeline.losses.repulsion?.queue ?? 0),
-      );
-      if (!allFinite(report)) throw diverged(step, report);
-      uncommitted.add({
-        step,
-        samples: batch.ids,
-        archived: batch.archived,
-        labels: batch.labels,
-        terms: report.terms,
-        keys,
-        batchDigest,
-      });
-      position = batch.position;
-      samplesHere += batch.size;
-      begun ??= performance.now();
-      observer.onStep?.(report);
-      settings.probe?.afterStep(step, program);
-      await commits.afterStep({ step, position });
-    }
-    const seconds = begun === null ? 0 : (performance.now() - begun) / 1000;
-    if (position !== null) await commits.finish({ step, position });
-    const { ema } = await program.readState(['ema']);
-    const firstBatch = pipeline.operators.batch;
-    return {
-      ended,
-      step,
-      stepsHere: step - from.step,
-      samplesHere,
-      samplesPerSecond: samplesHere > firstBatch ? (samplesHere - firstBatch) / seconds : null,
-      report,
-      ema,
-    };
-  }
-}
-
-/** Weights that are no numbers must never be committed: a finite loss may come with a gradient that is not. */
-function allFinite({ terms, gradientNorm, parameterNorm }: StepReport): boolean {
-  return [terms['total'], gradientNorm, parameterNorm].every(Number.isFinite);
-}
-
-function diverged(step: number, { terms, gradientNorm, parameterNorm }: StepReport): RepulsorError {
-  const values = Object.entries({ ...terms, 'gradient norm': gradientNorm, 'parameter norm': parameterNorm });
-  const list = values.map(([name, value]) => `${name} ${value}`).join(', ');
-  return new RepulsorError('DIVERGED', `step ${step} came to numbers that are not finite: ${list}`, {
-    hint: 'the last commit stands; go on from it with a lower optimizer.learningRate or a limit in optimizer.clip',
-  });
 }

@@ -253,9 +253,9 @@ describe('running', () => {
     expect(active / (idle + active)).toBeLessThan(0.25);
   });
 
-  it('gives the same bits in three processes', { timeout: 240_000 }, async () => {
-    const digests: string[] = [];
-    for (let i = 0; i < 3; i++) digests.push(await processOutput('digest-process.ts'));
+  // At once: on a machine of few cores they are each other's load. `npm run bench -- bits` does it on larger steps.
+  it('gives the same bits in five new processes under load', { timeout: 600_000 }, async () => {
+    const digests = await Promise.all(Array.from({ length: 5 }, () => processOutput('digest-process.ts')));
     expect(digests[0]).toMatch(/^[0-9a-f]{64} [0-9a-f]{64}$/);
     expect(new Set(digests).size).toBe(1);
   });

@@ -34,6 +34,13 @@ describe('the status block', () => {
     ]);
   });
 
+  test('tells that a commit held up the steps, where that was for longer than a step', () => {
+    const stalled = (stallSeconds: number) =>
+      formatBlock(view({ commit: { report: commitReport(1200, 12, { stallSeconds }), secondsAgo: 1 } }), 200).at(-1);
+    expect(stalled(0.04)).not.toContain('held up');
+    expect(stalled(0.3)).toContain('steps held up 300ms');
+  });
+
   test('fits any terminal, and loses no field to a narrow one that has room for it', () => {
     const wide = formatBlock(view(), 400)
       .join('  ')

@@ -306,7 +306,7 @@ describe('a run that diverges', () => {
       const images = Array.from({ length: 7 }, () => new Uint8Array(values.buffer));
       await log.append(topic, [{ value: imageRecord({ encoding: 'LATENT_F32', images, labels: null }) }]);
     }
-    const operators = { shuffle: 1, latentScale: 1 };
+    const operators = { shuffle: 1, latentScale: 1, flip: false };
     const pipeline = tinyPipeline({ source: { topic, epochs: 1 }, operators, commit: { everySteps: 1 } });
     const { told, observer } = listening();
     const failure = { code: 'DIVERGED', exitStatus: 1, message: expect.stringMatching(/^step 12 .* total Infinity/) };
