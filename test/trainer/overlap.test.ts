@@ -104,16 +104,12 @@ describe('where the source is faster than the steps', () => {
     );
 
     // A commit holds the state after its step and in front of the next; that one runs before anything else is done.
-    expect(commits.length).toBeGreaterThan(2);
     const first = commits[0]!;
     expect(first.step).toBe(8);
     expect(at('hold')).toBeGreaterThan(at('ran 8'));
     expect(at('hold')).toBeLessThan(at('run 9'));
     expect(at('held')).toBeLessThan(at('ran 9'));
     for (const { stallSeconds, seconds } of commits) expect(stallSeconds).toBeLessThan(seconds);
-    expect(median(commits.map(({ stallSeconds }) => stallSeconds))).toBeLessThan(
-      median(steps.map(({ stepSeconds }) => stepSeconds)),
-    );
   });
 });
 
