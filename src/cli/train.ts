@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { PRECISIONS } from '../engine/product.ts';
 import { parseLogUrl } from '../log/log-url.ts';
 import { openConsole } from './console.ts';
 import { asOverrides, loadPipeline } from './load-pipeline.ts';
@@ -11,6 +12,7 @@ interface TrainOptions extends TrainingOptions {
   readonly store?: string;
   readonly steps?: number;
   readonly seed?: number;
+  readonly precision?: string;
   readonly set?: string[];
   readonly metricsPort?: number;
   readonly metricsHost?: string;
@@ -32,6 +34,13 @@ export function addTrain(program: Command): void {
     .option('--set <path=value>', 'any other setting, by its path; may be given more than once', collect)
     .addOption(engineOption())
     .option('--threads <n>', 'threads of the native engine (default: all cores)', wholeNumber(1))
+    .addOption(
+      new Option(
+        '--precision <name>',
+        'of the matrix products: fp32 (the default), or bf16 where it is faster',
+      ).choices(PRECISIONS),
+    )
+    .option('--force-precision', 'bf16 also where it is slower')
     .option(
       '--metrics-port <n>',
       'port of /metrics; 0 takes a free one (default: 9464, or a free one when that is taken)',
@@ -65,7 +74,7 @@ Examples:
 }
 
 function overrides(options: TrainOptions): string[] {
-  const { log, topic, store, steps, seed, metricsPort, metricsHost, set } = options;
+  const { log, topic, store, steps, seed, precision, metricsPort, metricsHost, set } = options;
   const metrics = { 'metrics.port': metricsPort, 'metrics.host': metricsHost };
-  return asOverrides({ log, 'source.topic': topic, 'commit.store': store, steps, seed, ...metrics }, set);
+  return asOverrides({ log, 'source.topic': topic, 'commit.store': store, steps, seed, precision, ...metrics }, set);
 }

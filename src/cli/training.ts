@@ -10,6 +10,7 @@ import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { startMetricsServer } from '../metrics/server.ts';
 import { drawGrid } from '../sampling/draw.ts';
+import { demandPrecision } from '../trainer/demand-precision.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import type { EvaluationReport, RepulsionReport } from '../trainer/report.ts';
 import { train } from '../trainer/trainer.ts';
@@ -25,6 +26,7 @@ export interface TrainingOptions {
   readonly engine: EngineWish;
   readonly threads?: number;
   readonly fallback?: boolean;
+  readonly forcePrecision?: boolean;
   /** RUN or RUN@STEP. */
   readonly from?: string;
   readonly since?: string;
@@ -39,6 +41,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
     ...(options.threads !== undefined && { threads: options.threads }),
   });
   (fellBack ? console.warn : console.note)(message);
+  demandPrecision(pipeline, engine, options.forcePrecision ?? false);
   const log = await openLog(pipeline.log);
   // Lines for people go above the progress display while it stands, or the next redraw would wipe them out.
   let note = console.note;

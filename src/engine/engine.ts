@@ -1,4 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Precision } from './product.ts';
 
 /**
  * The engine: runs functions written in tfjs-core ops. Model code never knows which one runs it.
@@ -62,6 +63,8 @@ export interface ProgramDefinition {
   readonly state: HostTensors;
   readonly inputs: Record<string, TensorSpec>;
   readonly fn: ProgramFunction;
+  /** Of the products that are left to the program (src/engine/product.ts); fp32 where it is not said. */
+  readonly precision?: Precision;
 }
 
 /** State as it was between two runs. Whoever took it releases it. */
@@ -128,6 +131,8 @@ export interface Engine {
   readonly threads: number;
   /** Of the library underneath: "TensorFlow 2.21.0", "tfjs-wasm 4.22.0". */
   readonly version: string;
+  /** Products of bfloat16: faster than float32's, slower, or none. */
+  readonly bfloat16: 'fast' | 'slow' | 'none';
   compile(definition: ProgramDefinition): Promise<Program>;
   /**
    * Memory for a state tensor, its values not set, which `compile` takes as it is where the engine can, instead of a copy:

@@ -7,6 +7,7 @@ export const FUSED = 'RepulsorFused';
 export interface FusedAttributes {
   readonly name: string;
   readonly fn: (...inputs: tf.Tensor[]) => tf.Tensor[];
+  readonly forProducts: readonly number[];
 }
 
 /**
@@ -15,14 +16,17 @@ export interface FusedAttributes {
  *
  * `name` stands for the function and for every number in it: two functions of one program with one name and inputs of the
  * same shapes are taken to be the same. It has no gradient: call it inside of tf.customGrad.
+ *
+ * `forProducts`: the results that only products read (src/engine/product.ts); where these are of bfloat16, so is the result.
  */
 export function fused<T extends tf.Tensor[]>(
   name: string,
   inputs: readonly tf.Tensor[],
   fn: (...inputs: tf.Tensor[]) => T,
+  forProducts: readonly number[] = [],
 ): T {
   if (tf.getKernel(FUSED, tf.getBackend()) === undefined) return tf.tidy(() => fn(...inputs));
-  const attributes: FusedAttributes = { name, fn };
+  const attributes: FusedAttributes = { name, fn, forProducts };
   const results = tf.engine().runKernel(FUSED, { ...inputs } as unknown as tf.NamedTensorMap, attributes as never);
   return results as tf.Tensor[] as T;
 }

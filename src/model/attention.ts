@@ -1,6 +1,7 @@
 import type { Tensor, Tensor3D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { fused } from '../engine/fused.ts';
+import { product } from '../engine/product.ts';
 import { linear } from './linear.ts';
 
 /** Multi-head self-attention with fused qkv (timm's Attention). x: (B, N, D) -> (B, N, D). */
@@ -18,12 +19,17 @@ export function selfAttention(qkv: Tensor, heads: number): Tensor {
   const width = qkv.shape[2]! / 3;
   const scale = Math.sqrt(heads / width);
   const op = tf.customGrad((input, save) => {
-    const [q, k, v] = fused(`splitHeads${heads}`, [input as Tensor], (all) => {
-      const [first, ...rest] = tf.split(all, 3, 2).map((part) => splitHeads(part, heads));
-      return [tf.mul(first!, scale), ...rest];
-    }) as Tensor3D[];
-    const p = tf.softmax(tf.matMul(q!, k!, false, true)); // (B*H, N, N)
-    const [mixed] = fused(`joinHeads${heads}`, [tf.matMul(p, v!)], (o) => [joinHeads(o, heads)]);
+    const [q, k, v] = fused(
+      `splitHeads${heads}`,
+      [input as Tensor],
+      (all) => {
+        const [first, ...rest] = tf.split(all, 3, 2).map((part) => splitHeads(part, heads));
+        return [tf.mul(first!, scale), ...rest];
+      },
+      [0, 1, 2],
+    ) as Tensor3D[];
+    const p = tf.softmax(product(q!, k!, false, true)); // (B*H, N, N)
+    const [mixed] = fused(`joinHeads${heads}`, [product(p, v!)], (o) => [joinHeads(o, heads)], [0]);
     (save as tf.GradSaveFunc)([q!, k!, v!, p]);
     return { value: mixed!, gradFunc: (dy, saved) => gradient(dy, saved as Tensor3D[], heads, scale) };
   });
@@ -31,15 +37,23 @@ export function selfAttention(qkv: Tensor, heads: number): Tensor {
 }
 
 function gradient(dy: Tensor, [q, k, v, p]: readonly Tensor3D[], heads: number, scale: number): Tensor {
-  const [dMixed] = fused(`splitGradient${heads}`, [dy], (d) => [splitHeads(d, heads)]) as [Tensor3D];
-  const [ds] = fused('softmaxGradient', [p!, tf.matMul(dMixed, v!, false, true)], (weights, dp) => {
-    return [tf.mul(weights, tf.sub(dp, tf.sum(tf.mul(dp, weights), -1, true)))];
-  }) as [Tensor3D];
+  const [dMixed] = fused(`splitGradient${heads}`, [dy], (d) => [splitHeads(d, heads)], [0]) as [Tensor3D];
+  const [ds] = fused(
+    'softmaxGradient',
+    [p!, product(dMixed, v!, false, true)],
+    (weights, dp) => {
+      return [tf.mul(weights, tf.sub(dp, tf.sum(tf.mul(dp, weights), -1, true)))];
+    },
+    [0],
+  ) as [Tensor3D];
   // q was kept scaled already.
-  const parts = [tf.matMul(ds, k!), tf.matMul(ds, q!, true), tf.matMul(p!, dMixed, true)];
-  return fused(`joinGradients${heads}`, parts, (dq, dk, dv) => [
-    tf.concat([joinHeads(tf.mul(dq, scale), heads), joinHeads(dk, heads), joinHeads(dv, heads)], 2),
-  ])[0]!;
+  const parts = [product(ds, k!), product(ds, q!, true), product(p!, dMixed, true)];
+  return fused(
+    `joinGradients${heads}`,
+    parts,
+    (dq, dk, dv) => [tf.concat([joinHeads(tf.mul(dq, scale), heads), joinHeads(dk, heads), joinHeads(dv, heads)], 2)],
+    [0],
+  )[0]!;
 }
 
 /** (B, N, D) -> (B*H, N, D/H) */

@@ -11,10 +11,12 @@ export function gated(x: Tensor, gate: Tensor, h: Tensor): Tensor {
     return {
       value: fused('gated', [stream!, by!, branch!], (a, g, b) => [tf.add(a, tf.mul(g, b))])[0]!,
       gradFunc: (dy, saved) => {
-        const [dGate, dBranch] = fused('gatedGradient', [dy, ...saved], (d, g, b) => [
-          tf.sum(tf.mul(d, b), 1, true),
-          tf.mul(d, g),
-        ]);
+        const [dGate, dBranch] = fused(
+          'gatedGradient',
+          [dy, ...saved],
+          (d, g, b) => [tf.sum(tf.mul(d, b), 1, true), tf.mul(d, g)],
+          [1],
+        );
         return [dy, dGate!, dBranch!];
       },
     };

@@ -14,13 +14,18 @@ export function gelu(x: Tensor): Tensor {
   const op = tf.customGrad((input, save) => {
     (save as tf.GradSaveFunc)([input as Tensor]);
     return {
-      value: fused('gelu', [input as Tensor], (v) => [tf.mul(v, gate(v))])[0]!,
+      value: fused('gelu', [input as Tensor], (v) => [tf.mul(v, gate(v))], [0])[0]!,
       gradFunc: (dy, saved) =>
-        fused('geluGradient', [dy, ...saved], (d, v) => {
-          const g = gate(v);
-          const slope = tf.mul(tf.sub(g, tf.square(g)), tf.add(tf.mul(tf.square(v), 6 * A * C), 2 * C));
-          return [tf.mul(d, tf.add(g, tf.mul(v, slope)))];
-        })[0]!,
+        fused(
+          'geluGradient',
+          [dy, ...saved],
+          (d, v) => {
+            const g = gate(v);
+            const slope = tf.mul(tf.sub(g, tf.square(g)), tf.add(tf.mul(tf.square(v), 6 * A * C), 2 * C));
+            return [tf.mul(d, tf.add(g, tf.mul(v, slope)))];
+          },
+          [0],
+        )[0]!,
     };
   });
   return op(x);

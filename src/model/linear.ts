@@ -1,6 +1,7 @@
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { fused } from '../engine/fused.ts';
+import { product } from '../engine/product.ts';
 import type { ParameterSpec } from './parameters.ts';
 
 /**
@@ -15,14 +16,13 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
     // One plain matrix product whatever the rank: tfjs's batched product would broadcast W to every batch entry.
     const rows = tf.reshape(input, [-1, inputs]) as Tensor2D;
     save([rows, w]);
-    const y = tf.add(tf.matMul(rows, w, false, true), b);
     return {
-      value: tf.reshape(y, [...input.shape.slice(0, -1), out]),
+      value: tf.reshape(product(rows, w, false, true, b), [...input.shape.slice(0, -1), out]),
       gradFunc: (dy, saved) => {
         const [r, v] = saved as [Tensor2D, Tensor2D];
         const d = tf.reshape(dy, [-1, out]) as Tensor2D;
         const [db] = fused('columnSums', [d], (all) => [tf.sum(all, 0)]);
-        return [tf.reshape(tf.matMul(d, v), input.shape), tf.matMul(d, r, true), db!];
+        return [tf.reshape(product(d, v), input.shape), product(d, r, true), db!];
       },
     };
   });

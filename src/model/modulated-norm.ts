@@ -14,7 +14,7 @@ const EPSILON = 1e-6;
 export function modulatedNorm(x: Tensor, shift: Tensor, scale: Tensor): Tensor {
   const op = tf.customGrad((...args) => {
     const save = args.pop() as unknown as tf.GradSaveFunc;
-    const [y, mean, inverse] = fused('modulatedNorm', args as Tensor[], normalise);
+    const [y, mean, inverse] = fused('modulatedNorm', args as Tensor[], normalise, [0]);
     save([args[0] as Tensor, args[2] as Tensor, mean!, inverse!]);
     return { value: y!, gradFunc: (dy, saved) => fused('modulatedNormGradient', [dy, ...saved], gradients) };
   });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isS3Url } from '../checkpoint/s3/s3-address.ts';
+import { PRECISIONS } from '../engine/product.ts';
 import { RepulsorError } from '../errors.ts';
 import { DIFFUSIONS } from '../transport/diffusion.ts';
 import { PREDICTIONS } from '../transport/transport.ts';
@@ -63,6 +64,7 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
     timeScale: positive,
     learnSigma: z.boolean(),
   }),
+  precision: z.enum(PRECISIONS),
   transport: z.strictObject({
     path: z.enum(['linear', 'gvp', 'vp']),
     prediction: z.enum(PREDICTIONS),

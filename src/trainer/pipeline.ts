@@ -1,4 +1,5 @@
 import type { KeepSettings } from '../checkpoint/keep-rule.ts';
+import type { Precision } from '../engine/product.ts';
 import type { SiTSettings } from '../model/sit.ts';
 import type { ArchiveMix } from '../operators/batches.ts';
 import type { AdamWSettings } from '../optim/adamw.ts';
@@ -42,6 +43,8 @@ export interface Pipeline {
     readonly latentScale: number;
   };
   readonly model: SiTSettings;
+  /** Of the matrix products of the network: bf16 rounds their operands to bfloat16. All else is float32, the weights too. */
+  readonly precision: Precision;
   /** The path between noise and data, and what the network predicts on it. */
   readonly transport: TransportSettings;
   readonly losses: {
@@ -117,6 +120,7 @@ function defaults(input: PipelineInput): Pipeline {
       latentScale: 0.18215,
     },
     model: { mlpRatio: 4, timeScale: 1, learnSigma: false, ...input.model },
+    precision: 'fp32',
     transport: { path: 'linear', prediction: 'velocity', weighting: 'none', trainEps: null },
     losses: { labelDropout: 0.1, repulsion: defaultRepulsion(input.model.depth) },
     optimizer: {

@@ -32,6 +32,7 @@ export function compileStep(engine: Engine, pipeline: Pipeline, state: HostTenso
   return engine.compile({
     name: 'train',
     seed: pipeline.seed,
+    precision: pipeline.precision,
     state,
     inputs: stepInputs(pipeline),
     fn: trainStep(pipeline),

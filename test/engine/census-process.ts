@@ -20,7 +20,7 @@ const config = sessionConfig(2);
 const compile = (definition: Partial<ProgramDefinition> & Pick<ProgramDefinition, 'fn'>, bytes = config) =>
   NativeProgram.compile(
     api,
-    { config: bytes, fuses: true },
+    { config: () => bytes, fuses: true },
     { name: 'counted', seed: 0, state: {}, inputs: {}, ...definition },
   );
 

@@ -61,7 +61,15 @@ const engine = (name: 'wasm' | 'cpu', library: string): Engine => ({
   device: 'cpu',
   threads: 1,
   version: library,
-  compile: async (definition) => new EagerProgram(name, definition),
+  bfloat16: 'none',
+  compile: async (definition) => {
+    if (definition.precision === 'bf16') {
+      throw new RepulsorError('ENGINE_UNAVAILABLE', `the ${name} engine has no bfloat16`, {
+        hint: 'use the native engine, or --precision fp32',
+      });
+    }
+    return new EagerProgram(name, definition);
+  },
   room: ({ shape, dtype }) => {
     const size = tf.util.sizeFromShape([...shape]);
     return { shape: [...shape], dtype, data: dtype === 'float32' ? new Float32Array(size) : new Int32Array(size) };

@@ -1,10 +1,17 @@
 import { encodeMessage } from '../../codec/protobuf.ts';
+import type { Precision } from '../product.ts';
 
 /** RewriterConfig.MemOptType NO_MEM_OPT. */
 const NO_MEMORY_OPTIMIZATION = 1;
 
 /** More brought nothing on graphs of 2,000 to 3,000 operations; one took up to a quarter longer. */
 const INTER_OP_THREADS = 2;
+
+/**
+ * Ops run one after the other, on the thread that runs the session (each still on all threads of its own): with bfloat16
+ * two that run beside each other gave other last bits from run to run.
+ */
+const NO_INTER_OP_THREADS = -1;
 
 /** Where a session runs. */
 export type NativeDevice = 'cpu' | 'gpu';
@@ -27,7 +34,11 @@ export type NativeDevice = 'cpu' | 'gpu';
  * A GPU's memory is taken as it is needed, not all at the start, for the machine may have other users of it. One GPU is
  * used, the first that CUDA_VISIBLE_DEVICES leaves: a step runs on one, and the others would only be taken from their users.
  */
-export function sessionConfig(threads: number, device: NativeDevice = 'cpu'): Uint8Array {
+export function sessionConfig(
+  threads: number,
+  device: NativeDevice = 'cpu',
+  precision: Precision = 'fp32',
+): Uint8Array {
   const text = (value: string) => new TextEncoder().encode(value);
   const rewriter = encodeMessage([
     [4, NO_MEMORY_OPTIMIZATION],
@@ -45,7 +56,7 @@ export function sessionConfig(threads: number, device: NativeDevice = 'cpu'): Ui
   return encodeMessage([
     device === 'gpu' ? [6, gpuOptions] : [1, noGpu],
     [2, threads],
-    [5, INTER_OP_THREADS],
+    [5, precision === 'bf16' ? NO_INTER_OP_THREADS : INTER_OP_THREADS],
     [10, encodeMessage([[10, rewriter]])],
   ]);
 }

@@ -2,8 +2,10 @@ import { createRequire } from 'node:module';
 import nodeUtil from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { silenceCpuBackend } from '../cpu-backend.ts';
-import { FUSED, type FusedAttributes } from '../fused.ts';
+import { FUSED, type FusedAttributes, fused } from '../fused.ts';
 import { onBackend } from '../on-backend.ts';
+import { PRODUCT, type ProductAttributes, plainProduct } from '../product.ts';
+import { cast } from './bfloat16.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
 import { type Graph, output } from './graph.ts';
 import { replaceKernels } from './kernels.ts';
@@ -62,23 +64,61 @@ export class GraphBackend {
   }
 
   /** A call of `fn`, as a function of the current graph: traced once for inputs of the same shapes. */
-  #fused(inputs: readonly tf.Tensor[], { name, fn }: FusedAttributes): tf.Tensor[] {
+  #fused(inputs: readonly tf.Tensor[], { name, fn, forProducts }: FusedAttributes): tf.Tensor[] {
     const binding = this.#binding;
-    if (!binding.graph.fuses || inputs.reduce((sum, { size }) => sum + size, 0) < FUSED_ELEMENTS) return fn(...inputs);
-    const specs = inputs.map(({ shape, dtype }) => ({ shape: [...shape], type: DATA_TYPE[dtype as 'float32'] }));
-    const definition = binding.graph.function(`${name} ${JSON.stringify(specs)}`, specs, (body, fed) =>
+    const { graph } = binding;
+    if (!graph.fuses || inputs.reduce((sum, { size }) => sum + size, 0) < FUSED_ELEMENTS) return fn(...inputs);
+    const given = inputs.map((input) => {
+      const at = this.outputOf(input);
+      const narrow = graph.bfloat16?.exactly(at);
+      const type = narrow === undefined ? DATA_TYPE[input.dtype as 'float32'] : DATA_TYPE.bfloat16;
+      return { at: narrow ?? at, shape: [...input.shape], type };
+    });
+    const specs = given.map(({ shape, type }) => ({ shape, type }));
+    const isNarrow = (result: number): boolean => graph.bfloat16 !== null && forProducts.includes(result);
+    const definition = graph.function(`${name} ${JSON.stringify(specs)}`, specs, (body, fed) =>
       binding.within(body, () => {
-        const given = specs.map(({ shape, type }, i) => this.tensor(fed[i]!, name, shape, type));
-        const results = tf.tidy(() => fn(...given));
-        // Through an Identity: an input may be a result as it is.
-        return results.map((result) => output(body.add('Identity', [this.outputOf(result)])));
+        const tensors = specs.map(({ shape, type }, i) => {
+          if (type !== DATA_TYPE.bfloat16) return this.tensor(fed[i]!, name, shape, type);
+          return this.tensor(cast(body, fed[i]!, DATA_TYPE.float32), name, shape, DATA_TYPE.float32);
+        });
+        const results = tf.tidy(() => fn(...tensors)).map((result) => this.outputOf(result));
+        return results.map((at, i) =>
+          // Through an Identity: an input may be a result as it is.
+          isNarrow(i) ? cast(body, at, DATA_TYPE.bfloat16) : output(body.add('Identity', [at])),
+        );
       }),
     );
-    const at = inputs.map((input) => this.outputOf(input));
-    const types = specs.map(({ type }) => type);
-    const call = binding.graph.call(definition, at, types);
+    const ats = given.map(({ at }) => at);
+    const call = graph.call(
+      definition,
+      ats,
+      specs.map(({ type }) => type),
+    );
     binding.note(call);
-    return definition.results.map(({ shape, type }, i) => this.tensor(output(call, i), name, shape, type));
+    return definition.results.map(({ shape, type }, i) =>
+      isNarrow(i)
+        ? this.tensor(graph.bfloat16!.widen(output(call, i)), name, shape, DATA_TYPE.float32)
+        : this.tensor(output(call, i), name, shape, type),
+    );
+  }
+
+  /** A product in the precision of the current graph. */
+  #product(a: tf.Tensor, b: tf.Tensor, attributes: ProductAttributes, bias: tf.Tensor | undefined): tf.Tensor {
+    const { graph } = this.#binding;
+    const { bfloat16 } = graph;
+    if (bfloat16 === null) return plainProduct(a, b, attributes, bias);
+    const { transposeA, transposeB } = attributes;
+    const operands = [a, b].map((operand) => bfloat16.narrow(this.outputOf(operand)));
+    const [first, second] = [{ bool: transposeA }, { bool: transposeB }];
+    const operation =
+      a.rank === 2
+        ? graph.add('MatMul', operands, { transpose_a: first, transpose_b: second })
+        : graph.add('BatchMatMulV2', operands, { adj_x: first, adj_y: second });
+    this.#binding.note(operation);
+    const { shape } = graph.shapeOf(operation, 0);
+    const y = this.tensor(bfloat16.widen(output(operation)), 'a product in bfloat16', shape, DATA_TYPE.float32);
+    return bias === undefined ? y : fused('bias', [y, bias], (sum, by) => [tf.add(sum, by)])[0]!;
   }
 
   static #load(): GraphBackend {
@@ -102,6 +142,17 @@ export class GraphBackend {
       backendName: BACKEND,
       kernelFunc: ({ inputs, attrs }) =>
         instance.#fused(Object.values(inputs) as tf.Tensor[], attrs as unknown as FusedAttributes),
+    });
+    tf.registerKernel({
+      kernelName: PRODUCT,
+      backendName: BACKEND,
+      kernelFunc: ({ inputs, attrs }) =>
+        instance.#product(
+          inputs['a'] as tf.Tensor,
+          inputs['b'] as tf.Tensor,
+          attrs as unknown as ProductAttributes,
+          inputs['bias'] as tf.Tensor | undefined,
+        ),
     });
     return instance;
   }

@@ -1,3 +1,4 @@
+import { Bfloat16 } from './bfloat16.ts';
 import type { CApi, Output, Pointer } from './c-api.ts';
 import { decodeOpDef, type OpDef } from './op-def.ts';
 import { Status } from './status.ts';
@@ -53,9 +54,13 @@ export class Graph implements Disposable {
   /** Whether its functions are compiled to one kernel each; else their ops are its own. */
   readonly fuses: boolean;
 
-  constructor(api: CApi, { fuses = false } = {}) {
+  /** Where products are made of bfloat16; null where they are of float32. */
+  readonly bfloat16: Bfloat16 | null;
+
+  constructor(api: CApi, { fuses = false, bf16 = false } = {}) {
     this.api = api;
     this.fuses = fuses;
+    this.bfloat16 = bf16 ? new Bfloat16(this) : null;
     this.pointer = api.newGraph();
     this.#status = new Status(api);
   }

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { RepulsorError } from '../../errors.ts';
 import type { Engine } from '../engine.ts';
+import type { Precision } from '../product.ts';
+import { cpuHasFastBfloat16 } from './bfloat16-speed.ts';
 import { type CApi, exactOnGpu, loadCApi } from './c-api.ts';
 import { type NativeDevice, sessionConfig } from './config.ts';
 import { cudaDevice } from './cuda-driver.ts';
@@ -47,15 +49,16 @@ export async function openNativeEngine(
       hint: 'start another process for the GPU',
     });
   }
-  const config = sessionConfig(threads, device);
+  const config = (precision: Precision = 'fp32') => sessionConfig(threads, device, precision);
   // On a GPU TensorFlow's compiler needs CUDA's own, which the wheels do not bring.
   const fuses = device === 'cpu';
-  if (device === 'gpu') demandGpu(api, config, gpu!);
+  if (device === 'gpu') demandGpu(api, config(), gpu!);
   return {
     name: 'native',
     device: device === 'gpu' ? gpu! : 'cpu',
     threads,
     version,
+    bfloat16: device === 'gpu' || cpuHasFastBfloat16() ? 'fast' : 'slow',
     compile: (definition) => NativeProgram.compile(api, { config, fuses }, definition),
     room: (spec) => roomFor(api, spec),
     // Each program owns what it uses, and libraries cannot be unloaded.

@@ -8,6 +8,7 @@ import type {
   StateSnapshot,
   TensorSpec,
 } from '../engine.ts';
+import type { Precision } from '../product.ts';
 import * as contract from '../program-contract.ts';
 import { Turns } from '../turns.ts';
 import { type CApi, DATA_TYPE, type Pointer } from './c-api.ts';
@@ -58,17 +59,18 @@ export class NativeProgram implements Program {
   /** `fuses`: functions given to `fused` become one kernel each. */
   static async compile(
     api: CApi,
-    { config, fuses }: { readonly config: Uint8Array; readonly fuses: boolean },
+    { config, fuses }: { readonly config: (precision: Precision) => Uint8Array; readonly fuses: boolean },
     definition: ProgramDefinition,
   ): Promise<NativeProgram> {
     contract.checkDefinition(definition);
     const start = performance.now();
-    const graph = new Graph(api, { fuses });
+    const { precision = 'fp32' } = definition;
+    const graph = new Graph(api, { fuses, bf16: precision === 'bf16' });
     const sites = new OpSites();
     let session: Session | undefined;
     try {
       const traced = trace(graph, sites, GraphBackend.get(), definition);
-      session = new Session(graph, config);
+      session = new Session(graph, config(precision));
       const seconds = (performance.now() - start) / 1000;
       const program = new NativeProgram(contract.signatureOf(definition), graph, session, traced, sites, seconds);
       await program.#write(definition.state);
