@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openCpuEngine, openWasmEngine } from '../../src/engine/eager/eager-engine.ts';
 import type { Engine, HostTensors } from '../../src/engine/engine.ts';
-import { emptyQueue, enqueue, queueOf, validMask } from '../../src/memory-bank/queue.ts';
+import { countingMask, emptyQueue, enqueue, queueOf, validMask } from '../../src/memory-bank/queue.ts';
 
 interface Row {
   readonly key: readonly number[];
@@ -143,4 +143,22 @@ describe('an empty queue', () => {
     expect([...validMask(queueOf(asTensors)).dataSync()]).toEqual([0, 0, 0, 0]);
     expect(state['queue.rows']!.data).toEqual(new Float32Array(12));
   });
+});
+
+it('counts the valid rows that are at most so old, and all valid ones where no age is set', async () => {
+  await openCpuEngine();
+  const state = emptyQueue(5, 1);
+  const steps = Int32Array.of(7, 8, 9, 4, 0);
+  const asTensors = Object.fromEntries(
+    Object.entries({ ...state, 'queue.steps': { ...state['queue.steps']!, data: steps } }).map(([name, t]) => [
+      name,
+      tf.tensor(t.data, [...t.shape], t.dtype),
+    ]),
+  );
+  const queue = { ...queueOf(asTensors), valid: tf.scalar(4, 'int32') };
+  const counting = (maxAge: number | null) => [...countingMask(queue, tf.scalar(10, 'int32'), maxAge).dataSync()];
+  expect(counting(null)).toEqual([1, 1, 1, 1, 0]);
+  expect(counting(100)).toEqual([1, 1, 1, 1, 0]);
+  expect(counting(2)).toEqual([0, 1, 1, 0, 0]);
+  expect(counting(1)).toEqual([0, 0, 1, 0, 0]);
 });
