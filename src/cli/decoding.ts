@@ -1,13 +1,17 @@
-import { type DecodedLatents, openVaeDecoder, type VaeDecoder } from '../autoencoder/vae-decoder.ts';
+import { type DecodedLatents, openVaeDecoder } from '../autoencoder/vae-decoder.ts';
 import { vaeFolder } from '../autoencoder/vae-files.ts';
+import type { Shape } from '../codec/images.ts';
 import type { Commit } from '../codec/records.ts';
 import { RepulsorError } from '../errors.ts';
+import { sizeOf } from '../model/parameters.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 
 /** What makes images of a run's samples. Owned by whoever opened it. */
 export interface Decoding {
   /** Samples (n, H, W, C) as the run is trained. @throws RepulsorError CONFIG when they do not fit the decoder */
   decode(samples: Float32Array, pipeline: Pipeline): Promise<DecodedLatents>;
+  /** Of the images. @throws as decode */
+  imageShape(pipeline: Pipeline): Promise<Shape>;
   close(): Promise<void>;
 }
 
@@ -42,22 +46,19 @@ export async function openDecoding(
   }
   if (wanted === null)
     warn(`nothing says which decoder the latents of ${run} are for (ingest --decoder does): look at the picture`);
+  let warned = false;
   return {
-    decode: (samples, pipeline) => decodeSamples(decoder, samples, pipeline, warn),
+    async decode(samples, { model, operators }) {
+      const latents = samples.map((value) => value / operators.latentScale);
+      const decoded = await decoder.decode(latents, model.input);
+      // [-1, 1] is what images are everywhere here; some exports end in [0, 1].
+      if (!warned && decoded.images.every((value) => value >= 0 && value <= 1)) {
+        warn(`${decoder.file} gives nothing below 0: where its images are [0, 1], they come out pale`);
+        warned = true;
+      }
+      return decoded;
+    },
+    imageShape: async ({ model }) => (await decoder.decode(new Float32Array(sizeOf(model.input)), model.input)).shape,
     close: () => decoder.close(),
   };
-}
-
-async function decodeSamples(
-  decoder: VaeDecoder,
-  samples: Float32Array,
-  { model, operators }: Pipeline,
-  warn: (line: string) => void,
-): Promise<DecodedLatents> {
-  const latents = samples.map((value) => value / operators.latentScale);
-  const decoded = await decoder.decode(latents, model.input);
-  // [-1, 1] is what images are everywhere here; some exports end in [0, 1].
-  if (decoded.images.every((value) => value >= 0 && value <= 1))
-    warn(`${decoder.file} gives nothing below 0: where its images are [0, 1], the picture is pale`);
-  return decoded;
 }

@@ -1,10 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getState } from '../checkpoint/state-blobs.ts';
+import type { Shape } from '../codec/images.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineWish } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { DIGITS_CLASSIFIER, openClassifier } from '../evaluation/classifier-extractor.ts';
+import { decodedImages } from '../evaluation/decoded-images.ts';
 import { digestImages } from '../evaluation/digest-images.ts';
 import { extractFeatures } from '../evaluation/extract-features.ts';
 import type { FeatureExtractor } from '../evaluation/extractor.ts';
@@ -27,6 +29,7 @@ import { trainLayout } from '../trainer/train-state.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { inWords, measureSets } from './compare-features.ts';
 import type { Console } from './console.ts';
+import { openDecoding } from './decoding.ts';
 import type { EvaluateOptions } from './evaluate.ts';
 import { withOverrides } from './load-pipeline.ts';
 
@@ -52,6 +55,9 @@ export async function evaluateRun(
       throw new RepulsorError('USAGE', `there is no class ${unknown}: the model knows 0 to ${classes - 1}`, {
         hint: `for example: --labels 0-${classes - 1}`,
       });
+    const decoding =
+      options.decode === undefined ? null : await openDecoding(options.decode, run.newest.commit, null, console.warn);
+    const shape = (await decoding?.imageShape(pipeline)) ?? pipeline.model.input;
     const { engine, message, fellBack } = await openEngine({ name: options.engine });
     (fellBack ? console.warn : console.note)(message);
     try {
@@ -61,14 +67,16 @@ export async function evaluateRun(
         const { step, blobs } = run.newest.commit;
         const { ema } = await getState(run.store, blobs, { names: ['ema'] });
         const weights = flatten(ema, '', trainLayout(pipeline), 'the blob ema');
-        const picture = gridOf(pipeline);
+        const picture = gridOf(shape);
         const drawn = runImages(engine, pipeline, weights, {
           samples: options.samples,
           labels,
           seed: options.seed,
           onProgress: tenths(console, 'drawing'),
         });
-        const generated = await extractFeatures(extractor, picture.watch(drawn));
+        const images =
+          decoding === null ? drawn : decodedImages(drawn, shape, (samples) => decoding.decode(samples, pipeline));
+        const generated = await extractFeatures(extractor, picture.watch(images));
         const grid = await picture.write(options.grid ?? join(folder, `evaluation-${step}.png`));
         const { solver, steps, guidance } = pipeline.sampling;
         const how = { solver, steps, guidance, seed: options.seed, extractor: extractor.name };
@@ -78,14 +86,14 @@ export async function evaluateRun(
           await writeFeatures(options.saveFeatures, generated, Object.fromEntries(texts));
         }
         const measures = await measureSets(engine, generated, reference, options, console);
-        const images = { samples: options.samples, reference_images: reference.labels.length };
+        const counts = { samples: options.samples, reference_images: reference.labels.length };
         console.result(
           {
-            ...{ run: run.folder.run, step, reference: against, ...images, ...how, extractor_id: extractor.id },
+            ...{ run: run.folder.run, step, reference: against, ...counts, ...how, extractor_id: extractor.id },
             ...{ engine: engine.name, grid, features: options.saveFeatures ?? null },
             ...measures,
           },
-          `step ${step}, ${images.samples} samples against ${against} (${images.reference_images})` +
+          `step ${step}, ${counts.samples} samples against ${against} (${counts.reference_images})` +
             `${grid === null ? '' : `; a picture of them: ${grid}`}\n${inWords(measures)}`,
         );
       } finally {
@@ -104,11 +112,12 @@ export async function evaluateRun(
       }
     } finally {
       engine.dispose();
+      await decoding?.close();
     }
 
     async function referenceFeatures(extractor: FeatureExtractor): Promise<FeatureSet> {
       if (against.endsWith('.safetensors')) return readFeatures(against);
-      const images = await referenceImages(run, pipeline, against, console);
+      const images = await referenceImages(run, pipeline, shape, against, console);
       console.note(`reading ${images.name}`);
       const digest = await digestImages(images);
       const counted = (done: number) => console.note(`features of ${images.name}: ${done} images`);
@@ -121,34 +130,35 @@ export async function evaluateRun(
   }
 }
 
-/** A folder is brought to the size of the model's images; what is no folder is a topic. */
+/** A folder is brought to the size of the images drawn; what is no folder is a topic. */
 async function referenceImages(
   { log }: CommittedRun,
   { model, operators, seed }: Pipeline,
+  shape: Shape,
   against: string,
   console: Console,
 ): Promise<ImageSet> {
-  const [height, width, channels] = model.input;
+  const [height, width, channels] = shape;
   const isFolder = await stat(against).then(
     (found) => found.isDirectory(),
     () => false,
   );
   if (!isFolder)
     return topicImages(log, against, {
-      ...{ shape: model.input, classes: model.classes, latentScale: operators.latentScale, seed },
+      ...{ shape, classes: model.classes, latentScale: operators.latentScale, seed },
       onWarning: console.warn,
     });
   if (channels !== 1 && channels !== 3)
     throw new RepulsorError('USAGE', `the model draws images of ${channels} channels, a folder holds pictures`, {
-      hint: 'compare latents with a topic of latents',
+      hint: 'decode them first (--decode), or compare latents with a topic of latents',
     });
   return sourceImages(await imageFolder(against, { size: { height, width, channels } }));
 }
 
 /** Keeps some of each class while they pass, for a picture of them. */
-function gridOf({ model }: Pipeline) {
+function gridOf(shape: Shape) {
   const kept = new Map<number, Float32Array[]>();
-  const size = sizeOf(model.input);
+  const size = sizeOf(shape);
   return {
     watch: (set: ImageSet): ImageSet => ({
       ...set,
@@ -166,13 +176,13 @@ function gridOf({ model }: Pipeline) {
     }),
     /** Null for what is no picture. */
     async write(out: string): Promise<string | null> {
-      if (![1, 3].includes(model.input[2])) return null;
+      if (![1, 3].includes(shape[2])) return null;
       const rows = [...kept].sort(([a], [b]) => a - b).map(([, images]) => images);
       const columns = Math.max(...rows.map((row) => row.length));
       const all = new Float32Array(rows.length * columns * size).fill(1);
       for (const [y, row] of rows.entries())
         for (const [x, image] of row.entries()) all.set(image, (y * columns + x) * size);
-      await writeGrid(out, all, { shape: model.input, columns });
+      await writeGrid(out, all, { shape, columns });
       return out;
     },
   };

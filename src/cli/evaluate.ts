@@ -24,6 +24,7 @@ export interface EvaluateOptions {
   readonly seed: number;
   readonly saveFeatures?: string;
   readonly grid?: string;
+  readonly decode?: string;
   readonly engine: EngineWish;
   readonly log?: string;
   readonly json?: boolean;
@@ -83,6 +84,10 @@ export function addEvaluate(program: Command): void {
     .option('--set <sampling.path=value>', 'any other setting of sampling; may be given more than once', collect)
     .option('--seed <n>', 'of the noise, and of the subsets of KID', wholeNumber(0), 0)
     .option('--save-features <file>', 'the .safetensors to write with the features of what was drawn')
+    .option(
+      '--decode <model>',
+      "latents to images first: their autoencoder's decoder.onnx, or a folder that holds both its halves",
+    )
     .option('--grid <file>', 'the PNG of what was drawn (default: evaluation-STEP.png in the run folder)')
     .addOption(engineOption())
     .option('--log <url>', 'the log that holds the run, when it moved')
