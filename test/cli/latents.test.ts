@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportScale, exportVae } from '../../scripts/digit-vae/export.ts';
 import { vaeLayout } from '../../scripts/digit-vae/model.ts';
 import { makeDigitVae } from '../../scripts/train-digit-vae.ts';
+import { digits } from '../../src/ingest/digits.ts';
 import { initialParameters } from '../../src/model/parameters.ts';
 import { onnxDigest } from '../../src/onnx/onnx-digest.ts';
 import { jsonOf, ROOT, runCommand } from './command.ts';
@@ -14,7 +15,18 @@ import { jsonOf, ROOT, runCommand } from './command.ts';
 let folder: string;
 const command = (...args: string[]) => runCommand(args, { cwd: folder });
 const PIPELINE = join(ROOT, 'pipelines', 'latents.ts');
-const FEW = ['--steps', '6', '--set', 'commit.everySteps=3', '--set', 'model.depth=1', '--metrics-port', '0'];
+const FEW = [
+  '--steps',
+  '6',
+  '--set',
+  'commit.everySteps=3',
+  '--set',
+  'model.depth=1',
+  '--set',
+  'model.width=16',
+  '--metrics-port',
+  '0',
+];
 const digests = { encoder: '', decoder: '' };
 
 beforeAll(async () => {
@@ -89,6 +101,24 @@ test('samples are decoded into a grid of pictures, by no other decoder', async (
   expect(jsonOf(raw)['error']).toMatchObject({ code: 'USAGE', message: expect.stringContaining('raw.safetensors') });
   const none = await command(...how, '--out', 'none.png');
   expect(jsonOf(none)['error']).toMatchObject({ code: 'USAGE', hint: expect.stringContaining('--decode') });
+}, 240_000);
+
+test('samples are decoded before they are evaluated against pictures', async () => {
+  await mkdir(join(folder, 'pictures'));
+  let count = 0;
+  for await (const image of digits().images()) {
+    if (count === 40) break;
+    if (!('bytes' in image)) continue;
+    const raw = { raw: { width: 28, height: 28, channels: 1 } } as const;
+    await sharp(image.bytes, raw).toFile(join(folder, 'pictures', `${count++}.png`));
+  }
+  const how = ['evaluate', 'runs/latents', '--against', 'pictures', '--samples', '40', '--steps', '1', '--json'];
+  const end = await command(...how, '--metrics', 'fid', '--decode', 'runs/vae');
+  expect(end, end.stderr).toMatchObject({ code: 0 });
+  expect(jsonOf(end)).toMatchObject({ step: 6, samples: 40, reference_images: 40, fid: expect.any(Number) });
+  // Ten rows of four.
+  const grid = await readFile(join(folder, 'runs/latents', 'evaluation-6.png'));
+  expect(await sharp(grid).metadata()).toMatchObject({ width: 2 * (4 * 30 + 2), height: 2 * (10 * 30 + 2) });
 }, 240_000);
 
 test('what says how to encode needs an encoder', async () => {
