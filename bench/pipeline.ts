@@ -90,7 +90,7 @@ async function measure(options: Options, note: (line: string) => void): Promise<
           const name = `mosaicml-streaming, ${encoding === 'PNG' ? 'PNG' : 'raw'}, ${workers} workers`;
           const folder = join(scratch, `mds-${encoding}-${workers}`);
           await mkdir(folder);
-          await start(name, startStreaming({ images: file, folder, count, encoding, batch, window, workers }));
+          await start(name, startStreaming({ images: file, folder, count, encoding, batch, workers }));
         }
     if (options.training) await start('training, shape a', startTraining());
     note(`${options.rounds} rounds ...`);

@@ -2,18 +2,12 @@
 import { Command, CommanderError } from 'commander';
 import { openConsole, tellError } from '../src/cli/console.ts';
 import { EXIT } from '../src/errors.ts';
-import type { Benchmark, BenchmarkResult } from './benchmark.ts';
+import type { BenchmarkResult } from './benchmark.ts';
+import { BENCHMARKS } from './benchmarks.ts';
 import { describeMachine, type Machine } from './machine.ts';
-import { formatTable, short } from './table.ts';
+import { formatTable, goalTable, short } from './table.ts';
 
-const BENCHMARKS = new Map<string, () => Promise<{ readonly benchmark: Benchmark }>>([
-  ['bits', () => import('./bits.ts')],
-  ['commit', () => import('./commit.ts')],
-  ['lineage', () => import('./lineage.ts')],
-  ['pipeline', () => import('./pipeline.ts')],
-  ['train-step', () => import('./train-step.ts')],
-  ['profile', () => import('./profile.ts')],
-]);
+const EVERY = new Map([...BENCHMARKS, ['all', () => import('./all.ts')] as const]);
 
 const program = new Command('bench')
   .usage('NAME [flags]')
@@ -22,8 +16,8 @@ const program = new Command('bench')
   .showHelpAfterError('(--help shows what can be asked)');
 
 const asked = process.argv[2] ?? '';
-for (const [name, load] of BENCHMARKS) {
-  if (BENCHMARKS.has(asked) && name !== asked) continue;
+for (const [name, load] of EVERY) {
+  if (EVERY.has(asked) && name !== asked) continue;
   const { benchmark } = await load();
   benchmark
     .options(program.command(name).description(benchmark.summary))
@@ -48,12 +42,5 @@ try {
 function forPeople(machine: Machine, { tables, goals }: BenchmarkResult): string {
   const { cpu, cores, memory_bytes, system, load, node } = machine;
   const head = `${cpu}, ${cores} cores, ${short(memory_bytes / 2 ** 30)} GiB, ${system}, Node ${node}, load ${load.toFixed(1)}`;
-  const goalRows = Object.entries(goals).map(([name, { value, goal, met }]) => [
-    name,
-    value,
-    goal,
-    met ? 'met' : 'NOT MET',
-  ]);
-  const goalTable = { title: 'Goals', columns: ['goal', 'value', 'wanted', ''], rows: goalRows };
-  return [head, ...[...tables, goalTable].map(formatTable)].join('\n\n');
+  return [head, ...[...tables, goalTable(goals)].map(formatTable)].join('\n\n');
 }

@@ -1,3 +1,5 @@
+import type { Goal } from './benchmark.ts';
+
 /** A table for people: plain text, columns lined up, numbers at the right. */
 export interface Table {
   readonly title: string;
@@ -12,6 +14,25 @@ export function formatTable({ title, columns, rows }: Table): string {
     row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
   );
   return [title, ...lines.map((line) => `  ${line.trimEnd()}`)].join('\n');
+}
+
+/** The same as Markdown, its title as a paragraph before it. */
+export function markdownTable({ title, columns, rows }: Table): string {
+  const cell = (value: string | number): string =>
+    typeof value === 'number' ? short(value) : value.replaceAll('|', '/');
+  const line = (cells: readonly (string | number)[]): string => `| ${cells.map(cell).join(' | ')} |`;
+  const rule = columns.map((_, i) => (i === 0 ? '---' : '---:'));
+  return [`${title}:`, '', line(columns), line(rule), ...rows.map(line)].join('\n');
+}
+
+export function goalTable(goals: Readonly<Record<string, Goal>>): Table {
+  const rows = Object.entries(goals).map(([name, { value, goal, met }]) => [
+    name,
+    value,
+    goal,
+    met ? 'met' : 'NOT MET',
+  ]);
+  return { title: 'Goals', columns: ['goal', 'value', 'wanted', ''], rows };
 }
 
 /** Three significant digits; whole numbers from 100 on. */

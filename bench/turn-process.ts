@@ -1,7 +1,13 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { RepulsorError } from '../src/errors.ts';
+
+/** Ended with this process, however it ends; one listener for all of them. */
+const alive = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
 
 /**
  * A process that warms up, says so, and then does its share of work whenever it is asked to, so that several of them can
@@ -15,7 +21,6 @@ export class TurnProcess<Ready, Last> {
   readonly #name: string;
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #lines: AsyncIterator<string>;
-  readonly #kill = (): boolean => this.#child.kill('SIGKILL');
   readonly ready: Ready;
 
   private constructor(
@@ -28,7 +33,6 @@ export class TurnProcess<Ready, Last> {
     this.#child = child;
     this.#lines = lines;
     this.ready = ready;
-    process.once('exit', this.#kill);
   }
 
   /** Resolves once it is warm. @throws RepulsorError USAGE when it ended before */
@@ -41,16 +45,14 @@ export class TurnProcess<Ready, Last> {
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: environment });
     // Without a listener a process that cannot be started, or that is gone already, would end this one.
     child.on('error', () => undefined).stdin.on('error', () => undefined);
-    const kill = (): boolean => child.kill('SIGKILL');
-    process.once('exit', kill);
+    alive.add(child);
+    child.once('exit', () => alive.delete(child));
     try {
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
       return new TurnProcess<Ready, Last>(name, child, lines, await answer<Ready>(name, lines));
     } catch (error) {
-      kill();
+      child.kill('SIGKILL');
       throw error;
-    } finally {
-      process.removeListener('exit', kill);
     }
   }
 
@@ -67,14 +69,12 @@ export class TurnProcess<Ready, Last> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       await new Promise((resolve) => this.#child.once('exit', resolve));
     }
-    process.removeListener('exit', this.#kill);
     return last;
   }
 
   /** Whatever it is doing. Does nothing once it has ended. */
   kill(): void {
-    this.#kill();
-    process.removeListener('exit', this.#kill);
+    this.#child.kill('SIGKILL');
   }
 }
 

@@ -1,7 +1,7 @@
 """The same images through mosaicml-streaming, as its users write it: the peer of `npm run bench -- pipeline`.
 
     streaming_peer.py TASK     TASK is JSON: {"images": raw u8 file, "folder", "shape", "count", "encoding", "batch",
-                               "window", "workers"}
+                               "workers"}
 
 Writes the images as a local MDS data set, reads one epoch to be warm, and says so; then a line {} on stdin is answered by
 the images and seconds of a further epoch: shuffled, flipped, as float32 in [-1, 1], in batches.
@@ -52,7 +52,7 @@ def cpu_seconds():
 def main():
     task = json.loads(sys.argv[1])
     write(task)
-    data = Images(local=task["folder"], shuffle=True, shuffle_block_size=task["window"], batch_size=task["batch"])
+    data = Images(local=task["folder"], shuffle=True, batch_size=task["batch"])
     workers = task["workers"]
     loader = DataLoader(
         data,

@@ -56,7 +56,6 @@ interface StreamingTask {
   readonly count: number;
   readonly encoding: Encoding;
   readonly batch: number;
-  readonly window: number;
   /** Processes that read and decode; 0: the one that takes the batches. */
   readonly workers: number;
 }

@@ -3,13 +3,12 @@ import { hasCode } from '../../src/errors.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
 import { type Spread, spread } from '../spread.ts';
-import { inTurns, ratios } from '../turns.ts';
+import { ratios } from '../turns.ts';
 import { type Agreement, checkArithmetic } from './check-arithmetic.ts';
-import type { OurLast } from './our-process.ts';
-import type { PeakTurn } from './peak-process.ts';
+import { measureSides, type SideLife, type Start } from './measure-sides.ts';
 import { type StepWork, stepWork } from './products.ts';
 import { type Shape, shapePipeline } from './shapes.ts';
-import { type Side, startOurs, startPeak, startTorchSide } from './sides.ts';
+import { startOurs, startTorchSide } from './sides.ts';
 import type { OpenMp } from './torch-side.ts';
 
 export interface ShapeOptions {
@@ -22,14 +21,9 @@ export interface ShapeOptions {
   readonly scratch: string;
 }
 
-export interface SideFigures extends OurLast {
-  readonly version: string;
+export interface SideFigures extends SideLife {
   readonly images_per_second: Spread;
   readonly step_seconds: Spread;
-  /** From the pipeline to the end of the first step, less a usual step. */
-  readonly compile_seconds: number;
-  /** In the graph; null for a peer. */
-  readonly ops: number | null;
   /** Of the measured peak of float32 matrix products, turn by turn. */
   readonly peak_share: Spread;
 }
@@ -58,7 +52,6 @@ export interface ShapeFigures {
   readonly torch: { readonly adamw: 'fused' | 'foreach'; readonly openmp_wait: OpenMp } | null;
 }
 
-type Start = () => Promise<Side>;
 type Say = (line: string) => void;
 
 /** The sides of one shape, in turns; then, for shape b, what the repulsion costs over plain flow matching. */
@@ -121,50 +114,6 @@ async function bf16Pipeline(shape: Shape): Promise<Pipeline | null> {
   } catch (error) {
     if (hasCode(error, 'CONFIG')) return null;
     throw error;
-  }
-}
-
-interface Measured {
-  readonly sides: Record<string, Omit<SideFigures, 'images_per_second' | 'step_seconds' | 'peak_share'>>;
-  /** Of a step, by side, turn by turn. */
-  readonly seconds: Record<string, number[]>;
-  readonly peaks: PeakTurn[];
-}
-
-/** Starts the sides one after another, lets them take turns, and ends them. */
-async function measureSides(
-  starts: Readonly<Record<string, Start>>,
-  options: Pick<ShapeOptions, 'rounds' | 'turnSeconds' | 'threads'>,
-  say: Say,
-): Promise<Measured> {
-  const started = new Map<string, Side>();
-  const peak = await startPeak({ threads: options.threads });
-  try {
-    for (const [name, start] of Object.entries(starts)) {
-      say(`${name}: starting ...`);
-      started.set(name, await start());
-    }
-    // All take the same number of steps, of the slowest one about as many seconds as a turn has.
-    const slowest = Math.max(...[...started.values()].map(({ step_seconds }) => step_seconds));
-    const steps = Math.max(1, Math.round(options.turnSeconds / slowest));
-    say(`${options.rounds} rounds of ${steps} steps ...`);
-    const peaks: PeakTurn[] = [];
-    const takePeak = async (): Promise<number> => peaks.push(await peak.turn());
-    const turns = [...started].map(([name, side]) => [name, () => side.turn(steps)] as const);
-    const seconds: Record<string, number[]> = await inTurns(options.rounds, {
-      ...Object.fromEntries(turns),
-      peak: takePeak,
-    });
-    delete seconds['peak'];
-    const sides: Measured['sides'] = {};
-    for (const [name, side] of started) {
-      const { version, compile_seconds, ops } = side;
-      sides[name] = { version, compile_seconds, ops, ...(await side.end()) };
-    }
-    await peak.end();
-    return { sides, seconds, peaks };
-  } finally {
-    for (const side of [peak, ...started.values()]) side.kill();
   }
 }
 

@@ -1,0 +1,65 @@
+import { inTurns } from '../turns.ts';
+import type { OurLast } from './our-process.ts';
+import type { PeakTurn } from './peak-process.ts';
+import { type Side, startPeak } from './sides.ts';
+
+export type Start = () => Promise<Side>;
+
+interface TurnOptions {
+  readonly rounds: number;
+  /** About how long a turn of the slowest side is. */
+  readonly turnSeconds: number;
+  readonly threads: number;
+}
+
+export interface SideLife extends OurLast {
+  readonly version: string;
+  /** From the pipeline to the end of the first step, less a usual step. */
+  readonly compile_seconds: number;
+  /** In the graph; null for a peer. */
+  readonly ops: number | null;
+}
+
+interface Measured {
+  readonly sides: Record<string, SideLife>;
+  /** Of a step, by side, turn by turn. */
+  readonly seconds: Record<string, number[]>;
+  readonly peaks: PeakTurn[];
+}
+
+/** Starts the sides one after another, lets them take turns, and ends them. */
+export async function measureSides(
+  starts: Readonly<Record<string, Start>>,
+  options: TurnOptions,
+  say: (line: string) => void,
+): Promise<Measured> {
+  const started = new Map<string, Side>();
+  const peak = await startPeak({ threads: options.threads });
+  try {
+    for (const [name, start] of Object.entries(starts)) {
+      say(`${name}: starting ...`);
+      started.set(name, await start());
+    }
+    // All take the same number of steps, of the slowest one about as many seconds as a turn has.
+    const slowest = Math.max(...[...started.values()].map(({ step_seconds }) => step_seconds));
+    const steps = Math.max(1, Math.round(options.turnSeconds / slowest));
+    say(`${options.rounds} rounds of ${steps} steps ...`);
+    const peaks: PeakTurn[] = [];
+    const takePeak = async (): Promise<number> => peaks.push(await peak.turn());
+    const turns = [...started].map(([name, side]) => [name, () => side.turn(steps)] as const);
+    const seconds: Record<string, number[]> = await inTurns(options.rounds, {
+      ...Object.fromEntries(turns),
+      peak: takePeak,
+    });
+    delete seconds['peak'];
+    const sides: Measured['sides'] = {};
+    for (const [name, side] of started) {
+      const { version, compile_seconds, ops } = side;
+      sides[name] = { version, compile_seconds, ops, ...(await side.end()) };
+    }
+    await peak.end();
+    return { sides, seconds, peaks };
+  } finally {
+    for (const side of [peak, ...started.values()]) side.kill();
+  }
+}
