@@ -22,7 +22,7 @@ interface Part {
   readonly quick: readonly string[];
 }
 
-const PARTS: readonly Part[] = [
+export const PARTS: readonly Part[] = [
   {
     name: 'train-step',
     flags: ['--rounds', '5'],
