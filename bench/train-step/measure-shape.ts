@@ -1,6 +1,4 @@
 import { join } from 'node:path';
-import { hasCode } from '../../src/errors.ts';
-import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
 import { type Spread, spread } from '../spread.ts';
 import { ratios } from '../turns.ts';
@@ -64,9 +62,8 @@ export async function measureShape(shape: Shape, options: ShapeOptions, note: Sa
     : null;
   const missing: Record<string, string> = {};
   const starts: Record<string, Start> = { 'ours fp32': () => startOurs('ours fp32', { pipeline, threads }) };
-  const inBf16 = await bf16Pipeline(shape);
-  if (inBf16 === null) missing['ours bf16'] = 'this version has no setting `precision`';
-  else starts['ours bf16'] = () => startOurs('ours bf16', { pipeline: inBf16, threads });
+  const inBf16 = await shapePipeline(shape, ['precision=bf16']);
+  starts['ours bf16'] = () => startOurs('ours bf16', { pipeline: inBf16, threads });
   for (const compile of options.compiledPeers ? [false, true] : [false])
     for (const precision of ['fp32', 'bf16'] as const) {
       const name = `torch ${compile ? 'compiled' : 'eager'} ${precision}`;
@@ -106,15 +103,6 @@ export async function measureShape(shape: Shape, options: ShapeOptions, note: Sa
     agreement: checked?.agreement ?? null,
     torch: checked && { adamw: checked.fused ? 'fused' : 'foreach', openmp_wait: checked.openmp },
   };
-}
-
-async function bf16Pipeline(shape: Shape): Promise<Pipeline | null> {
-  try {
-    return await shapePipeline(shape, ['precision=bf16']);
-  } catch (error) {
-    if (hasCode(error, 'CONFIG')) return null;
-    throw error;
-  }
 }
 
 /** Ours over PyTorch's: of the same precision, and the fastest over the fastest. */

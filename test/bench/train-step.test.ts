@@ -108,9 +108,8 @@ test('the benchmark of the train step ends with one JSON object, without peers t
     peak_bytes: expect.any(Number),
     compile_seconds: expect.any(Number),
   });
+  expect(shape.sides).toHaveProperty('ours bf16');
   expect(shape.missing).toMatchObject({ 'torch eager fp32': 'measured without peers' });
   expect(Object.keys(goals)).toEqual(['peak_share_c']);
-  const { value } = goals.peak_share_c as Goal;
-  expect(value).toBeGreaterThan(0);
-  expect(value).toBeLessThan(1.5);
+  expect((goals.peak_share_c as Goal).value).toBeGreaterThan(0);
 });
