@@ -21,14 +21,12 @@ export function onlyInput(model: OnnxModel, what: string): ImagePort {
   return { name: port.name, batch: batch!, sizes: [height!, width!, channels!] };
 }
 
-/** @throws RepulsorError CONFIG when the input has other fixed sizes than `shape` (height, width, channels) */
-export function demandFits(model: OnnxModel, { sizes }: ImagePort, shape: Shape, given: string): void {
-  if (sizes.every((size, i) => size === null || size === shape[i])) return;
+/** Why `shape` (height, width, channels) does not fit the fixed sizes of the input; null when it does. */
+export function unfit({ inputs, file }: OnnxModel, { sizes }: ImagePort, shape: Shape, given: string): string | null {
+  if (sizes.every((size, i) => size === null || size === shape[i])) return null;
   const [h, w, c] = shape;
-  throw misfit(
-    model,
-    `takes ${describePort(model.inputs[0]!)} (N, C, H, W); ${given} ${h} x ${w} with ${c} channel${c === 1 ? '' : 's'}`,
-  );
+  const what = `${given} ${h} x ${w} with ${c} channel${c === 1 ? '' : 's'}`;
+  return `${file} takes ${describePort(inputs[0]!)} (N, C, H, W); ${what}`;
 }
 
 /** `latent_sample float32 [...]`, or the ports one after the other. */

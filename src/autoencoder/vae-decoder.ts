@@ -1,7 +1,8 @@
 import { channelsFirst, channelsLast } from '../codec/channel-order.ts';
 import type { Shape } from '../codec/images.ts';
+import { RepulsorError } from '../errors.ts';
 import { openOnnxModel } from '../onnx/onnx-model.ts';
-import { demandFits, imagesAtOnce, misfit, onlyInput } from './ports.ts';
+import { imagesAtOnce, misfit, onlyInput, unfit } from './ports.ts';
 
 /** Images (n, H, W, C), about [-1, 1]. */
 export interface DecodedLatents {
@@ -40,7 +41,9 @@ export async function openVaeDecoder(file: string): Promise<VaeDecoder> {
       file,
       sha256: model.sha256,
       async decode(latents, shape) {
-        demandFits(model, input, shape, 'the latents are');
+        const why = unfit(model, input, shape, 'the latents are');
+        if (why !== null)
+          throw new RepulsorError('CONFIG', why, { hint: 'name the decoder that was trained with their encoder' });
         const [h, w, c] = shape;
         const size = h * w * c;
         const count = latents.length / size;

@@ -1,8 +1,9 @@
+import { BadRecord } from '../codec/bad-record.ts';
 import { channelsFirst, channelsLast } from '../codec/channel-order.ts';
 import type { Shape } from '../codec/images.ts';
 import { RepulsorError } from '../errors.ts';
 import { type OnnxModel, type OnnxTensor, openOnnxModel } from '../onnx/onnx-model.ts';
-import { demandFits, type ImagePort, imagesAtOnce, listed, misfit, onlyInput } from './ports.ts';
+import { type ImagePort, imagesAtOnce, listed, misfit, onlyInput, unfit } from './ports.ts';
 
 /** What the encoder says of one image, (H, W, C) of the latent. */
 export interface Posterior {
@@ -24,7 +25,8 @@ export interface VaeEncoder {
   atOnce(shape: Shape): number;
   /**
    * Encodes u8 images of one shape, as many as there are. Deterministic.
-   * @throws RepulsorError CONFIG when the images do not fit the model, or the model draws by itself; ENGINE_FAILED
+   * @throws BadRecord when images of this shape do not fit the model; RepulsorError CONFIG when the model does not fit, or
+   * draws by itself; ENGINE_FAILED
    */
   encode(images: readonly Uint8Array[], shape: Shape): Promise<Posterior[]>;
   close(): Promise<void>;
@@ -76,7 +78,8 @@ function vaeEncoder(model: OnnxModel, input: ImagePort, output: string): VaeEnco
     givesDistributions: distributions,
     atOnce,
     async encode(images, shape) {
-      demandFits(model, input, shape, 'the images are');
+      const why = unfit(model, input, shape, 'the images are');
+      if (why !== null) throw new BadRecord('dimensions', why);
       const found: Posterior[] = [];
       for (let from = 0; from < images.length; from += atOnce(shape)) {
         const some = images.slice(from, from + atOnce(shape));
@@ -111,12 +114,9 @@ function posteriors(model: OnnxModel, { shape, data }: OnnxTensor, image: Shape,
   if (shape.length !== 4 || !Number.isInteger(channels) || channels < 1)
     throw misfit(model, `gives (${shape.join(', ')}), not (N, ${distributions ? '2C' : 'C'}, H, W)`);
   if (!Number.isInteger(factor) || image[1] / width !== factor)
-    throw new RepulsorError(
-      'CONFIG',
-      `images of ${image[0]}x${image[1]} give latents of ${height}x${width}: they lose their edge`,
-      {
-        hint: `make their sides multiples of what the encoder shrinks by: --size HxW`,
-      },
+    throw new BadRecord(
+      'dimensions',
+      `images of ${image[0]}x${image[1]} give latents of ${height}x${width}: they lose their edge; --size makes their sides multiples`,
     );
   const plane = height * width;
   const latent: Shape = [height, width, channels];

@@ -35,9 +35,9 @@ interface Decoded {
 
 /**
  * The images of a source as latents, in their order: u8 pixels -> [-1, 1] -> encoder. What cannot be decoded is unreadable
- * with its reason, as are images whose latents are not finite. The same latents each time: nothing is drawn but by Philox, keyed
+ * with its reason, as are images that the encoder does not take, or whose latents are not finite. The same latents each time: nothing is drawn but by Philox, keyed
  * by an image's number.
- * @throws RepulsorError CONFIG when images do not fit the encoder
+ * @throws what the encoder throws, but for images that do not fit it
  */
 export function encodedSource(source: ImageSource, settings: EncodedSettings): ImageSource {
   const { encoder, keeping, mirror } = settings;
@@ -103,7 +103,13 @@ async function encodeGroup(
 ): Promise<(SourceImage | UnreadableImage)[]> {
   if (group.length === 0) return [];
   const images = group.map(({ pixels }) => pixels);
-  const posteriors = await encoder.encode(images, group[0]!.shape);
+  const posteriors = await encoder.encode(images, group[0]!.shape).catch((error: unknown) => {
+    if (error instanceof BadRecord) return error;
+    throw error;
+  });
+  // They are all of one shape.
+  if (posteriors instanceof BadRecord)
+    return group.map(({ image: { name } }) => ({ name, unreadable: posteriors.message }));
   await onEncoded?.(images, group[0]!.shape, posteriors);
   return group.map(({ image, ordinal }, i) => {
     const { shape } = posteriors[i]!;

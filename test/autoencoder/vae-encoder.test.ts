@@ -123,6 +123,6 @@ describe('refused by name is', () => {
 
   test('an image that the encoder cuts', async () => {
     const odd = [new Uint8Array(5 * 6)];
-    expect(await refusal('odd', pointing(1), odd, [5, 6, 1])).toMatch(/^CONFIG images of 5x6 give latents of 2x3/);
+    expect(await refusal('odd', pointing(1), odd, [5, 6, 1])).toMatch(/^BAD_RECORD images of 5x6 give latents of 2x3/);
   });
 });

@@ -123,6 +123,7 @@ describe('images become latents', () => {
       { name: 'gone', unreadable: 'it is gone' },
       file('rgba', await png(4)),
       file('broken', Uint8Array.of(1, 2, 3)),
+      raw('odd', Array(15).fill(255), [5, 3, 1]),
       raw('large', Array(16).fill(255), [4, 4, 1]),
       file('rgb again', await png(3)),
     ];
@@ -133,8 +134,9 @@ describe('images become latents', () => {
     expect(found[1]).toEqual(images[1]);
     expect(found[2]).toMatchObject({ unreadable: expect.stringContaining('has 4 channels, not 3') });
     expect(found[3]).toMatchObject({ unreadable: expect.stringContaining('is not PNG') });
-    expect(values(found[4])).toEqual([1, 1, 1, 1]);
-    expect(values(found[5])).toEqual(values(found[0]));
+    expect(found[4]).toMatchObject({ unreadable: expect.stringContaining('images of 5x3 give latents of 2x1') });
+    expect(values(found[5])).toEqual([1, 1, 1, 1]);
+    expect(values(found[6])).toEqual(values(found[0]));
   });
 
   test('but for those that the encoder makes infinite', async () => {
