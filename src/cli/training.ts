@@ -158,7 +158,7 @@ function spreadForMachines(report: RepulsionReport) {
     uniformity: report.uniformity,
     shift: report.shift,
     similarity: report.similarity,
-    drift: report.drift,
+    drift: report.positiveDistance === null ? report.drift : null,
     positive_distance: report.positiveDistance,
     queue_rows: report.queueFill,
     queue_age_max: report.ageMax,
