@@ -243,4 +243,23 @@ describe.skipIf(broker === null)('input topics on Kafka', () => {
       await stream.close();
     }
   });
+
+  test('the archive is drawn from over a stop as if there had been none, and from what DeleteRecords left', async () => {
+    const topic = await topicOf([80]);
+    const mix = { topic: null, share: 0.5, window: 24 };
+    const settings = { ...SETTINGS, topics: [topic], epochs: null, window: 10, size: 4, mix };
+    const whole = await take(log, settings, 36);
+    const cut = whole.findIndex(({ position }, i) => i > 24 && (position.archive?.open?.consumed ?? 0) > 3);
+    const { position } = whole[cut]!;
+    const rest = whole.slice(cut + 1);
+    expect(await take(log, { ...settings, position }, rest.length)).toEqual(rest);
+    await remove(topic, 0, 30);
+    let lost = 0;
+    const after = await take(log, { ...settings, position, onArchiveLost: () => void lost++ }, rest.length);
+    expect(lost).toBe(1);
+    const news = (batches: readonly Batch[]) =>
+      batches.flatMap(({ ids, archived }) => ids.filter((_, i) => !archived.includes(i)));
+    expect(news(after)).toEqual(news(rest));
+    for (const { ids, archived } of after) for (const i of archived) expect(ids[i]!.offset).toBeGreaterThanOrEqual(30);
+  });
 });
