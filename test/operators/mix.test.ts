@@ -145,6 +145,17 @@ describe('a mixed stream', () => {
     for (const n of perImage) expect(Math.abs(n - late.length / 4)).toBeLessThan(150);
   });
 
+  test('of a record with more images than its part, other ones in other windows', async () => {
+    const log = await logOf(60, 1);
+    await log.createTopic('old');
+    await log.append('old', [{ value: imageBatch(9, 40) }]);
+    const taken = samplesOf(await take(log, { size: 1, mix: { topic: 'old', share: 0.5, window: 8 } }));
+    const drawn = taken.filter(({ archived }) => archived).map(({ id }) => id.index);
+    const windows = [0, 8, 16, 24].map((from) => new Set(drawn.slice(from, from + 8)));
+    for (const window of windows) expect(window.size).toBe(8);
+    expect(new Set(drawn).size).toBeGreaterThan(16);
+  });
+
   test('other seeds draw others', async () => {
     const log = await logOf(60, 3);
     const of = async (seed: number) =>
