@@ -20,12 +20,12 @@ export function forgettingPlot(measurements: readonly Measurement[], turns: read
   );
   const most = Math.max(1, ...lines.flat().map((value) => value ?? 0));
   const power = 10 ** Math.floor(Math.log10(most));
-  const top = Math.ceil(most / power) * power;
+  const top = (Math.ceil((2 * most) / power) * power) / 2;
   const x = (turn: number) => ROOM.left + ((WIDTH - ROOM.left - ROOM.right) * turn) / Math.max(1, turns.length - 1);
   const y = (value: number) => HEIGHT - ROOM.bottom - ((HEIGHT - ROOM.top - ROOM.bottom) * value) / top;
   const text = (at: readonly [number, number], what: string, anchor = 'start', colour = '#7a8490') =>
     `<text x="${at[0].toFixed(1)}" y="${at[1].toFixed(1)}" text-anchor="${anchor}" fill="${colour}">${what}</text>`;
-  const grid = [0, 0.25, 0.5, 0.75, 1].map((part) => {
+  const grid = [0, 1 / 3, 2 / 3, 1].map((part) => {
     const at = y(part * top).toFixed(1);
     const line = `<line x1="${ROOM.left}" x2="${WIDTH - ROOM.right}" y1="${at}" y2="${at}" stroke="#7a8490" stroke-opacity=".3"/>`;
     return line + text([ROOM.left - 8, y(part * top) + 4], String(Number((part * top).toPrecision(3))), 'end');
@@ -43,6 +43,7 @@ export function forgettingPlot(measurements: readonly Measurement[], turns: read
     const legend = text([WIDTH - ROOM.right + 14, ROOM.top + 10 + 18 * i], names[i]!, 'start', colour);
     return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${dots.join('')}${legend}`;
   });
-  const title = text([ROOM.left, 16], `FID of ${first.join(' and ')} after each turn of the stream`);
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" role="img">${title}${grid.join('')}${under.join('')}${drawn.join('')}</svg>\n`;
+  const title = `FID of ${first.join(' and ')} after each turn of the stream`;
+  const head = `<title>${title}</title>${text([ROOM.left, 16], title)}`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" role="img">${head}${grid.join('')}${under.join('')}${drawn.join('')}</svg>\n`;
 }
