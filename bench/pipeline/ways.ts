@@ -66,7 +66,9 @@ export async function startStreaming(task: StreamingTask): Promise<Way> {
   const args = [script, JSON.stringify(whole)];
   const running = await TurnProcess.start<object, object>('streaming', peerPython(), args, peerEnvironment());
   const runsOn = task.workers === 0 ? 'one process' : `one process and ${task.workers} workers`;
-  return wayOf<OurTurn>(running, runsOn, ({ images }) => images);
+  const way = wayOf<OurTurn>(running, runsOn, ({ images }) => images);
+  // What workers have used up is known only once they have ended.
+  return task.workers === 0 ? way : { ...way, turn: async () => ({ ...(await way.turn()), cpu_seconds: null }) };
 }
 
 /** kcat takes every record and prints one character of each. */
