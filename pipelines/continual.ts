@@ -2,7 +2,8 @@ import { definePipeline } from 'repulsor';
 
 /**
  * Continual learning: follows a Kafka topic for as long as images arrive, commits every minute, and goes on where it
- * was after any restart. Set `model.input` and `model.classes` to your images, or start from the digits:
+ * was after any restart. What it no longer sees it forgets: `operators: { mix: { share: 0.25 } }` reads a quarter of each batch
+ * again from what came before (docs/continual.md). Set `model.input` and `model.classes` to your images, or start from the digits:
  *
  *   repulsor ingest digits --to kafka://localhost:9092 --topic digits
  *   repulsor train pipelines/continual.ts --topic digits
