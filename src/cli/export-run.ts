@@ -2,8 +2,8 @@ import { writeSafetensorsFile } from '../checkpoint/safetensors-file.ts';
 import { getState } from '../checkpoint/state-blobs.ts';
 import { openRun } from '../trainer/open-run.ts';
 import { encodeWeights, officialState } from '../weights/export-weights.ts';
-import { POSITIONS_BLOB } from '../weights/import-weights.ts';
 import { POSITIONS } from '../weights/official-names.ts';
+import { POSITIONS_BLOB } from '../weights/weights-blobs.ts';
 import type { Console } from './console.ts';
 import type { ExportOptions } from './export.ts';
 

@@ -1,20 +1,17 @@
 import { RepulsorError } from '../errors.ts';
 import { parseLogUrl } from '../log/log-url.ts';
 import { openLog } from '../log/open-log.ts';
-import { parameterLayout } from '../model/parameters.ts';
-import { sitSpecs } from '../model/sit.ts';
+import { sitLayout } from '../model/sit.ts';
 import { sitModel } from '../model/sizes.ts';
 import { checkPipeline } from '../trainer/check-pipeline.ts';
 import { definePipeline } from '../trainer/pipeline.ts';
 import { importRun } from '../weights/import-run.ts';
+import { PUBLISHED } from '../weights/import-weights.ts';
 import { modelOf } from '../weights/official-names.ts';
 import { openWeights } from '../weights/open-weights.ts';
 import type { Console } from './console.ts';
 import type { ImportOptions } from './import.ts';
 import { withOverrides } from './load-pipeline.ts';
-
-/** Latents of a 256 x 256 image, and the classes of ImageNet: what a file that does not say is taken for, to be told what it lacks. */
-const PUBLISHED = { input: [32, 32, 4], classes: 1000, learnSigma: true } as const;
 
 /** What `repulsor import` does: a run whose one commit, of step 0, holds the file's weights. */
 export async function importFile(path: string, options: ImportOptions, console: Console): Promise<void> {
@@ -43,7 +40,7 @@ export async function importFile(path: string, options: ImportOptions, console: 
     const log = await openLog(options.log);
     try {
       const { run, bytes } = await importRun(file, pipeline, options.to, log);
-      const { size: parameters } = parameterLayout(sitSpecs(pipeline.model));
+      const { size: parameters } = sitLayout(pipeline.model);
       const sets = file.ema === file.model ? 'one set' : 'weights and averaged weights';
       console.result(
         {

@@ -2,7 +2,6 @@ import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { createJiti } from 'jiti';
 import { RepulsorError } from '../errors.ts';
-import * as api from '../index.ts';
 import { demandPath } from '../log/log-url.ts';
 import { checkPipeline } from '../trainer/check-pipeline.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
@@ -61,7 +60,10 @@ export async function loadPipeline(file: string, overrides: readonly string[]): 
       hint: 'name a module that exports definePipeline({...}) by default, such as pipelines/digits.ts',
     });
   });
-  const jiti = createJiti(import.meta.url, { fsCache: false, virtualModules: { repulsor: api } });
+  const jiti = createJiti(import.meta.url, {
+    fsCache: false,
+    virtualModules: { repulsor: await import('../index.ts') },
+  });
   let exported: unknown;
   try {
     exported = await jiti.import(path, { default: true });

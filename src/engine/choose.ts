@@ -1,8 +1,6 @@
 import { RepulsorError } from '../errors.ts';
-import { openCpuEngine, openWasmEngine } from './eager/eager-engine.ts';
 import type { Engine, EngineWish } from './engine.ts';
 import { hasGpu } from './native/libraries.ts';
-import { openNativeEngine } from './native/native-engine.ts';
 
 export interface EngineChoice {
   readonly name?: EngineWish;
@@ -26,11 +24,15 @@ const BY_QUALITY: Partial<Record<EngineWish, readonly Candidate[]>> = {
   native: ['native-gpu', 'native-cpu'],
 };
 
+const native = () => import('./native/native-engine.ts');
+const eager = () => import('./eager/eager-engine.ts');
+
+/** Loaded when one is asked for: it takes a second, which who only looks at numbers need not wait. */
 const OPEN: Record<Candidate, (threads?: number) => Promise<Engine>> = {
-  'native-gpu': (threads) => openNativeEngine('gpu', threads),
-  'native-cpu': (threads) => openNativeEngine('cpu', threads),
-  wasm: openWasmEngine,
-  cpu: openCpuEngine,
+  'native-gpu': async (threads) => (await native()).openNativeEngine('gpu', threads),
+  'native-cpu': async (threads) => (await native()).openNativeEngine('cpu', threads),
+  wasm: async () => (await eager()).openWasmEngine(),
+  cpu: async () => (await eager()).openCpuEngine(),
 };
 
 /** @throws RepulsorError ENGINE_UNAVAILABLE when the named engine, or of several every one, cannot be had here. */

@@ -21,3 +21,22 @@ export interface RepulsionForm {
   /** Whether samples of one class are negatives of each other. Where no class is known they are in any case. */
   readonly sameClass: boolean;
 }
+
+/** The form of a run that says nothing else, and what `repulsion` takes for what it is not told. */
+export const DEFAULT_FORM: RepulsionForm = {
+  kind: 'l2',
+  tau: 0.5,
+  margin: 1,
+  reduction: 'global',
+  perDimension: false,
+  includeSelf: false,
+  batch: true,
+  sameClass: true,
+};
+
+/** What makes the l2 form, without a queue, the dispersive loss of Wang and He 2025. */
+export const DISPERSIVE = {
+  kind: 'l2',
+  perDimension: true,
+  includeSelf: true,
+} as const satisfies Partial<RepulsionForm>;

@@ -78,3 +78,15 @@ export function enqueue(queue: NegativeQueue, keys: Tensor2D, labels: Tensor1D, 
     'queue.valid': tf.minimum(tf.add(queue.valid, tf.scalar(b, 'int32')), tf.scalar(k, 'int32')),
   };
 }
+
+/**
+ * A queue's whole life, for a program of one's own: its state begins as `NegativeQueue.empty(k, dim)`; in the program's function it is
+ * `NegativeQueue.of(state)`, the loss takes its `rows` and its `mask`, and what `enqueue` returns is part of the state returned.
+ */
+export const NegativeQueue = {
+  empty: emptyQueue,
+  of: queueOf,
+  mask: validMask,
+  maskByAge: countingMask,
+  enqueue,
+} as const;

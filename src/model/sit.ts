@@ -5,7 +5,7 @@ import { embed, patchify, positions2d, timestepFeatures, unpatchify } from './em
 import { silu } from './gelu.ts';
 import { linear, linearSpecs } from './linear.ts';
 import { modulatedNorm } from './modulated-norm.ts';
-import type { ParameterSpec } from './parameters.ts';
+import { type ParameterLayout, type ParameterSpec, parameterLayout } from './parameters.ts';
 
 /** A SiT (Ma et al. 2024): the DiT transformer with adaLN-Zero. What it predicts, the transport says. */
 export interface SiTSettings {
@@ -23,6 +23,9 @@ export interface SiTSettings {
   /** Doubles the output channels; the second half is dropped by `sit` (the official checkpoints have it). */
   readonly learnSigma: boolean;
 }
+
+/** What the settings of the official models have in common. */
+export const DEFAULT_SIT = { mlpRatio: 4, timeScale: 1, learnSigma: false } as const satisfies Partial<SiTSettings>;
 
 /** Features of the sinusoid that t becomes. */
 const FREQUENCIES = 256;
@@ -50,6 +53,11 @@ export function sitSpecs(settings: SiTSettings): ParameterSpec[] {
     ...linearSpecs('final_layer.linear', width, patch * patch * outputChannels(settings), zeros),
     ...linearSpecs('final_layer.adaLN_modulation.1', width, 2 * width, zeros),
   ];
+}
+
+/** Where each parameter lies in the flat vector. */
+export function sitLayout(settings: SiTSettings): ParameterLayout {
+  return parameterLayout(sitSpecs(settings));
 }
 
 export interface SiTInput {

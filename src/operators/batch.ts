@@ -30,7 +30,8 @@ export interface BatchSettings {
   readonly shape: Shape;
   /** The label of a sample that has none. */
   readonly nullClass: number;
-  readonly latentScale: number;
+  /** What latents are multiplied by. Default 1. */
+  readonly latentScale?: number;
   /** Keys what is drawn of latents' distributions. */
   readonly seed: number;
   /** Told at the end of a bounded read how many samples were left over, too few for a batch. */
@@ -97,7 +98,7 @@ function emptyBatch(size: number, elements: number) {
 export function place(
   sample: Pick<AugmentedSample, 'pixels' | 'flipped' | 'ordinal'>,
   into: Float32Array,
-  { shape, latentScale, seed }: Pick<BatchSettings, 'shape' | 'latentScale' | 'seed'>,
+  { shape, latentScale = 1, seed }: Pick<BatchSettings, 'shape' | 'latentScale' | 'seed'>,
   at = 0,
 ): void {
   const { pixels, flipped, ordinal } = sample;

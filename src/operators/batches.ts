@@ -20,8 +20,8 @@ import { topicIdentity } from './topic-identity.ts';
 export interface BatchesSettings {
   /** Sorted, each once. */
   readonly topics: readonly string[];
-  /** Where to go on; null begins a new run. */
-  readonly position: StreamPosition | null;
+  /** Where to go on; null, the default, begins a new run. */
+  readonly position?: StreamPosition | null;
   /** Passes over the topics (`Infinity` for ever); null follows them. */
   readonly epochs: number | null;
   /** Where a new run that follows its topics begins. */
@@ -34,17 +34,20 @@ export interface BatchesSettings {
   readonly classes: number;
   /** Samples in a shuffle window; 1 keeps their order. */
   readonly window: number;
-  /** Samples that are read again from the archive, and put between the new ones; null: none. */
-  readonly mix: ArchiveMix | null;
+  /** Samples that are read again from the archive, and put between the new ones; null, the default: none. */
+  readonly mix?: ArchiveMix | null;
   /** Told when the archive window that was open when the run stopped cannot be had again (retention): another one is drawn. */
   readonly onArchiveLost?: () => void;
-  readonly flip: boolean;
-  readonly latentScale: number;
+  /** Mirror every other image, by chance. Default false. */
+  readonly flip?: boolean;
+  /** What latents are multiplied by. Default 1. */
+  readonly latentScale?: number;
   /** Samples in a batch. */
   readonly size: number;
   /** Batches ready ahead of the trainer. */
   readonly depth: number;
-  readonly badRecords: BadRecordLimit;
+  /** Past it the stream fails. Default: none. */
+  readonly badRecords?: BadRecordLimit;
   /** Keeps what cannot be used; the stream waits for it. */
   readonly deadLetters?: (rejections: readonly Rejection[]) => void | Promise<void>;
   readonly limits?: ImageLimits;
@@ -79,7 +82,8 @@ export interface StreamStats {
   readonly eventTime: number | null;
 }
 
-export interface Batches {
+/** To be iterated, too, which closes it in the end. */
+export interface Batches extends AsyncIterable<Batch> {
   /** The next batch; null at the end of a bounded read. Rejects with the RepulsorError that ended the stream. */
   next(): Promise<Batch | null>;
   /**
@@ -97,7 +101,8 @@ export interface Batches {
  * Reading begins at once. Held in memory: `depth` batches, two shuffle windows, an archive window, and the log's buffer.
  */
 export function openBatches(log: Log, settings: BatchesSettings): Batches {
-  const { topics, position, epochs, from, seed, shape, classes, limits, read, maxBufferedBytes } = settings;
+  const { topics, position = null, epochs, from, seed, shape, classes, limits, read, maxBufferedBytes } = settings;
+  const { mix: mixed = null, flip = false, latentScale = 1 } = settings;
   const records: Record<RecordOutcome, number> = { used: 0, rejected: 0, tombstone: 0 };
   const rejections: Partial<Record<BadReason, number>> = {};
   let samples = 0;
@@ -109,12 +114,10 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     stopped = resolve;
   });
 
-  const archiveTopic = settings.mix?.topic ?? null;
+  const archiveTopic = mixed?.topic ?? null;
   const identity = topicIdentity(log, archiveTopic === null ? topics : [...topics, archiveTopic]);
   const archive =
-    settings.mix === null
-      ? null
-      : openArchive(log, { ...settings.mix, seed, shape, classes, latentScale: settings.latentScale, limits, read });
+    mixed === null ? null : openArchive(log, { ...mixed, seed, shape, classes, latentScale, limits, read });
   const intake = new Gate();
   const room = new Gate();
   const turn = archive === null ? room : new Gate();
@@ -131,7 +134,7 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     decode({
       shape,
       classes,
-      latentScale: settings.latentScale,
+      latentScale,
       limits,
       read,
       intake,
@@ -144,13 +147,13 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     }),
     deadLetter({ sink: settings.deadLetters, limit: settings.badRecords, intake }),
     shuffle({ window: settings.window, seed, position, room: turn, intake }),
-    mix({ share: settings.mix?.share ?? 0, archive, position, room, turn, onLost: settings.onArchiveLost }),
-    augment({ flip: settings.flip, seed }),
+    mix({ share: mixed?.share ?? 0, archive, position, room, turn, onLost: settings.onArchiveLost }),
+    augment({ flip, seed }),
     batch({
       size: settings.size,
       shape,
       nullClass: classes,
-      latentScale: settings.latentScale,
+      latentScale,
       seed,
       onLeftover(count) {
         leftover = count;
@@ -158,17 +161,26 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     }),
   );
   const ahead = prefetch(stream, settings.depth, room);
+  const next = async (): Promise<Batch | null> => {
+    const taking = await ahead.next();
+    if (taking !== null) taken++;
+    return taking;
+  };
+  const close = async (): Promise<void> => {
+    ahead.close();
+    await isStopped;
+    await archive?.close();
+  };
   return {
-    async next() {
-      const taking = await ahead.next();
-      if (taking !== null) taken++;
-      return taking;
-    },
+    next,
     demandSameTopics: () => identity.demandSame(),
-    async close() {
-      ahead.close();
-      await isStopped;
-      await archive?.close();
+    close,
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (let taking = await next(); taking !== null; taking = await next()) yield taking;
+      } finally {
+        await close();
+      }
     },
     get stats() {
       return {

@@ -1,15 +1,16 @@
 import { concatMap, defer, finalize, from, map, type OperatorFunction, of } from 'rxjs';
 import type { DeadLetter } from '../codec/records.ts';
 import { RepulsorError } from '../errors.ts';
-import type { Gate } from './gate.ts';
+import { Gate } from './gate.ts';
 import type { DecodedRecord, Rejection } from './sample.ts';
 
 export interface DeadLetterSettings {
   /** Keeps the rejections of one record; what comes after waits for it. An error of its own ends the stream. */
   readonly sink?: (rejections: readonly Rejection[]) => void | Promise<void>;
-  readonly limit: BadRecordLimit;
+  /** Default: none. */
+  readonly limit?: BadRecordLimit;
   /** Held while the sink works. */
-  readonly intake: Gate;
+  readonly intake?: Gate;
 }
 
 /** The stream fails when the bad among the last `over` records exceed `share` of `over`. 1 never fails. */
@@ -25,9 +26,9 @@ export interface BadRecordLimit {
  */
 export function deadLetter({
   sink,
-  limit,
-  intake,
-}: DeadLetterSettings): OperatorFunction<DecodedRecord, DecodedRecord> {
+  limit = { share: 1, over: 1 },
+  intake = new Gate(),
+}: DeadLetterSettings = {}): OperatorFunction<DecodedRecord, DecodedRecord> {
   return (source) =>
     defer(() => {
       const judge = badRecordJudge(limit);

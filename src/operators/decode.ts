@@ -5,7 +5,7 @@ import { DEFAULT_LIMITS, type ImageLimits } from '../codec/limits.ts';
 import type { ImageBatch } from '../codec/records.ts';
 import { decode as decodeRecord } from '../codec/single-object.ts';
 import type { LogRecord } from '../log/log.ts';
-import type { Gate } from './gate.ts';
+import { Gate } from './gate.ts';
 import { settleEncoder } from './one-encoder.ts';
 import type { LatentsEncoder } from './position.ts';
 import type { DecodedRecord, ReadRecord, Rejection, Sample } from './sample.ts';
@@ -18,13 +18,13 @@ export interface DecodeSettings {
   readonly shape: Shape;
   /** Labels are 0 to classes - 1. */
   readonly classes: number;
-  /** What latents are multiplied by; those of an encoder that says another scale are refused. */
-  readonly latentScale: number;
+  /** What latents are multiplied by, 1 by default; those of an encoder that says another scale are refused. */
+  readonly latentScale?: number;
   readonly limits?: ImageLimits;
   /** Bytes of a record's value to its content. Default: Avro single-object encoding. @throws BadRecord */
   readonly read?: (value: Uint8Array) => ImageBatch | Promise<ImageBatch>;
   /** Held while a record is being decoded, so that none wait here. */
-  readonly intake: Gate;
+  readonly intake?: Gate;
   readonly onRecord?: (outcome: RecordOutcome, record: DecodedRecord) => void;
 }
 
@@ -33,7 +33,7 @@ export interface DecodeSettings {
  * images stay, and keep their index. Tombstones pass through empty. The cursors say from here on whose latents were read.
  */
 export function decode(settings: DecodeSettings): OperatorFunction<ReadRecord, DecodedRecord> {
-  const { intake, onRecord } = settings;
+  const { intake = new Gate(), onRecord } = settings;
   return (source) =>
     defer(() => {
       let encoder: LatentsEncoder | null = null;
@@ -64,7 +64,7 @@ async function decodeOne(
   // Of a run that goes on, the position knew.
   let encoder = before ?? read.cursor.encoder;
   const found = await samplesOf(read.record, read.cursor.epoch, settings, (batch) => {
-    encoder = settleEncoder(encoder, batch, settings.latentScale);
+    encoder = settleEncoder(encoder, batch, settings.latentScale ?? 1);
   });
   const { cursor, epochEnd } = read;
   return { ...read, ...found, cursor: { ...cursor, encoder }, epochEnd: epochEnd && { ...epochEnd, encoder } };

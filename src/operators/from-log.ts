@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Observable } from 'rxjs';
 import { hasCode, RepulsorError } from '../errors.ts';
 import type { Log, LogRecord } from '../log/log.ts';
-import type { Gate } from './gate.ts';
+import { Gate } from './gate.ts';
 import {
   comparePlaces,
   isSamePlace,
@@ -16,27 +16,30 @@ import { readWindow } from './read-window.ts';
 import type { Cursor, ReadRecord } from './sample.ts';
 import { withSeen } from './seen.ts';
 import { boundsOf, checkEnds, checkSeen, nothingToRead, type PlaceRange, sourceRanges } from './source-ranges.ts';
-import { deletedError, type TopicIdentity } from './topic-identity.ts';
+import { deletedError, type TopicIdentity, topicIdentity } from './topic-identity.ts';
 import { watchGrowth } from './watch-growth.ts';
 
 export interface FromLogSettings {
   /** Sorted, each once. */
   readonly topics: readonly string[];
-  /** Where to go on; null begins a new run. */
-  readonly position: StreamPosition | null;
+  /** Where to go on; null, the default, begins a new run. */
+  readonly position?: StreamPosition | null;
   /** Passes over the topics as they stand when the run begins (`Infinity` for ever); null follows them as they grow. */
   readonly epochs: number | null;
   /** Where a new run that follows the topics begins. Default `earliest`. */
   readonly from?: 'earliest' | 'latest';
-  /** Asked before each record is taken. */
-  readonly gate: Gate;
-  /** Noted before anything is read. */
-  readonly identity: TopicIdentity;
+  /** Asked before each record is taken. Without one, records come as fast as they are read. */
+  readonly gate?: Gate;
+  /** Noted before anything is read, for who asks later whether the topics are still the same. */
+  readonly identity?: TopicIdentity;
   /** Bytes that the log may hold ahead, over all topics. */
   readonly maxBufferedBytes?: number;
   /** Called when the read has let go of the log, however it ended. */
   readonly onStopped?: () => void;
 }
+
+type Reading = Omit<FromLogSettings, 'position'> &
+  Required<Pick<FromLogSettings, 'gate' | 'identity'>> & { readonly position: StreamPosition | null };
 
 /**
  * The records of the topics, each with the cursor after it. Cold: every subscription reads anew, unsubscribing ends the
@@ -52,7 +55,9 @@ export interface FromLogSettings {
  * another mode), STATE_MISSING (a topic ends before the position, or was deleted, or made anew), STATE_TRUNCATED
  * (records still needed are gone).
  */
-export function fromLog(log: Log, settings: FromLogSettings): Observable<ReadRecord> {
+export function fromLog(log: Log, asked: FromLogSettings): Observable<ReadRecord> {
+  const { position = null, gate = new Gate(), identity = topicIdentity(log, asked.topics) } = asked;
+  const settings: Reading = { ...asked, position, gate, identity };
   return new Observable((subscriber) => {
     const stop = new AbortController();
     const read = async () => {
@@ -76,7 +81,7 @@ export function fromLog(log: Log, settings: FromLogSettings): Observable<ReadRec
   });
 }
 
-async function* follow(log: Log, settings: FromLogSettings, signal: AbortSignal): AsyncGenerator<ReadRecord> {
+async function* follow(log: Log, settings: Reading, signal: AbortSignal): AsyncGenerator<ReadRecord> {
   const { topics, position, identity } = settings;
   checkPosition(settings);
   const ranges = await rangesToRead(log, settings);
@@ -126,7 +131,7 @@ async function withGrown(log: Log, next: readonly PartitionOffset[], grown: read
   return [...next, ...(await Promise.all(starts))].sort(comparePlaces);
 }
 
-async function* pass(log: Log, settings: FromLogSettings, signal: AbortSignal): AsyncGenerator<ReadRecord> {
+async function* pass(log: Log, settings: Reading, signal: AbortSignal): AsyncGenerator<ReadRecord> {
   const { topics, position, epochs } = settings;
   checkPosition(settings);
   const ranges = await rangesToRead(log, settings);
@@ -199,7 +204,7 @@ function advance(cursor: Cursor, record: LogRecord): Cursor {
 }
 
 /** What the topics hold, once it is noted which topics they are. */
-async function rangesToRead(log: Log, { topics, position, identity }: FromLogSettings): Promise<PlaceRange[]> {
+async function rangesToRead(log: Log, { topics, position, identity }: Reading): Promise<PlaceRange[]> {
   try {
     await identity.note();
     return await sourceRanges(log, topics);
@@ -208,7 +213,7 @@ async function rangesToRead(log: Log, { topics, position, identity }: FromLogSet
   }
 }
 
-function checkPosition({ topics, position, epochs }: FromLogSettings): void {
+function checkPosition({ topics, position, epochs }: Reading): void {
   if (position === null) return;
   const read = [...new Set(position.next.map(({ topic }) => topic))].sort();
   if (read.join() !== [...topics].sort().join()) {

@@ -1,20 +1,20 @@
 import { Observable, type OperatorFunction } from 'rxjs';
 import type { Archive, ArchiveWindow } from './archive.ts';
-import type { Gate } from './gate.ts';
+import { Gate } from './gate.ts';
 import type { ArchivePosition, StreamPosition } from './position.ts';
 import { type MixedSample, positionAfter, type ShuffledSample } from './sample.ts';
 
 export interface MixSettings {
-  /** Of all samples, how many come from the archive: in [0, 1). */
-  readonly share: number;
-  /** Null: nothing is mixed in. */
-  readonly archive: Archive | null;
-  /** Where the run goes on; null for a new one. */
-  readonly position: StreamPosition | null;
+  /** Of all samples, how many come from the archive: in [0, 1). Default 0. */
+  readonly share?: number;
+  /** Null, the default: nothing is mixed in. */
+  readonly archive?: Archive | null;
+  /** Where the run goes on; null, the default, for a new one. */
+  readonly position?: StreamPosition | null;
   /** Asked before each sample is emitted. */
-  readonly room: Gate;
+  readonly room?: Gate;
   /** Held while no new sample can be taken. */
-  readonly turn: Gate;
+  readonly turn?: Gate;
   /** Told when the window that was open cannot be had again: another one is drawn. */
   readonly onLost?: (() => void) | undefined;
 }
@@ -35,8 +35,8 @@ export const isFromArchive = (ordinal: number, share: number): boolean =>
  * Where retention has removed some of the window that was open when the run stopped, what is left of it is given up and
  * another one drawn from what is there: the journal has named what was trained, and nothing new is lost.
  */
-export function mix(settings: MixSettings): OperatorFunction<ShuffledSample, MixedSample> {
-  const { share, archive, position, room, turn, onLost } = settings;
+export function mix(settings: MixSettings = {}): OperatorFunction<ShuffledSample, MixedSample> {
+  const { share = 0, archive = null, position = null, room = new Gate(), turn = new Gate(), onLost } = settings;
   return (source) =>
     new Observable((subscriber) => {
       const stop = new AbortController();

@@ -1,7 +1,7 @@
 import { Observable, type OperatorFunction } from 'rxjs';
 import { RepulsorError } from '../errors.ts';
 import { permutation } from '../random/philox.ts';
-import type { Gate } from './gate.ts';
+import { Gate } from './gate.ts';
 import type { RecordRun, StreamPosition } from './position.ts';
 import type { DecodedRecord, Sample, ShuffledSample, ShuffleWindow } from './sample.ts';
 
@@ -9,12 +9,12 @@ export interface ShuffleSettings {
   /** Samples to gather before any is emitted; 1 keeps the order. A run may change it, but not from or to 1. */
   readonly window: number;
   readonly seed: number;
-  /** Where the run goes on; null for a new one. */
-  readonly position: StreamPosition | null;
+  /** Where the run goes on; null, the default, for a new one. */
+  readonly position?: StreamPosition | null;
   /** Asked before each sample is emitted. */
-  readonly room: Gate;
+  readonly room?: Gate;
   /** Held while a full window waits behind the one that is emitted. */
-  readonly intake: Gate;
+  readonly intake?: Gate;
 }
 
 /**
@@ -26,7 +26,7 @@ export interface ShuffleSettings {
  * had never stopped. Errors: STATE_MISMATCH when those records no longer give the samples they gave.
  */
 export function shuffle(settings: ShuffleSettings): OperatorFunction<DecodedRecord, ShuffledSample> {
-  const { window: size, seed, position, room, intake } = settings;
+  const { window: size, seed, position = null, room = new Gate(), intake = new Gate() } = settings;
   return (source) =>
     new Observable((subscriber) => {
       const stop = new AbortController();

@@ -1,7 +1,8 @@
-import type { SolverSettings } from '../trainer/sampling-settings.ts';
+import { normals } from '../random/philox.ts';
+import { DEFAULT_SOLVER, type SolverSettings } from '../trainer/sampling-settings.ts';
 import { scoreFrom, velocityFrom } from '../transport/conversions.ts';
 import { diffusionAt } from '../transport/diffusion.ts';
-import { odeInterval, PATHS, sdeInterval, type TransportSettings } from '../transport/transport.ts';
+import { DEFAULT_TRANSPORT, odeInterval, PATHS, sdeInterval, type TransportSettings } from '../transport/transport.ts';
 import { dopri5 } from './dopri5.ts';
 import { euler } from './euler.ts';
 import { eulerMaruyama, type Noise } from './euler-maruyama.ts';
@@ -13,19 +14,28 @@ export function evaluations({ solver, steps }: SolverSettings): number | null {
   return solver === 'dopri5' ? null : solver === 'heun' ? 2 * steps : steps;
 }
 
+export interface Integration {
+  /** In `start`. */
+  readonly samples: number;
+  /** What the network gives, on which path. Default: velocity on the linear path. */
+  readonly transport?: TransportSettings;
+  /** Default: Euler in 25 steps. */
+  readonly sampling?: Partial<SolverSettings>;
+  /** What the SDE adds. Default: drawn from `seed`. */
+  readonly noise?: Noise;
+  /** Default 0. */
+  readonly seed?: number;
+}
+
 /**
- * From noise to samples: integrates the ODE or SDE that the network's output stands for, whatever it predicts.
- * `output` is the network, guided or not; `noise` what the SDE adds. start: `samples` of them, row-major.
+ * From noise (t = 0) to samples (t = 1): integrates the ODE or SDE that the network's output stands for, whatever it predicts
+ * (Ma et al. 2024, equations 2 and 5). `output` is the network, guided or not; start: the samples' noise, row-major, which stays as it is.
  * @throws RepulsorError DIVERGED (`dopri5`), and what `output` throws
  */
-export async function integrate(
-  output: Field,
-  transport: TransportSettings,
-  settings: SolverSettings,
-  noise: Noise,
-  start: Float32Array,
-  samples: number,
-): Promise<Float32Array> {
+export async function integrate(output: Field, start: Float32Array, integration: Integration): Promise<Float32Array> {
+  const { samples, transport = DEFAULT_TRANSPORT, seed = 0 } = integration;
+  const settings: SolverSettings = { ...DEFAULT_SOLVER, ...integration.sampling };
+  const noise = integration.noise ?? ((step) => normals(seed, 'diffusion', step, start.length));
   const { solver, steps, eps, sde } = settings;
   const path = PATHS[transport.path];
   const velocity = (t: number) => velocityFrom(transport.prediction, path, t);

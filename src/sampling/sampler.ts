@@ -1,22 +1,31 @@
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Engine, HostTensor, Program, ProgramFunction } from '../engine/engine.ts';
+import { RepulsorError } from '../errors.ts';
 import { type ParameterLayout, sizeOf, unpack } from '../model/parameters.ts';
-import { nullClass, type SiTSettings, sit } from '../model/sit.ts';
+import { nullClass, type SiTSettings, sit, sitLayout } from '../model/sit.ts';
 import { normals } from '../random/philox.ts';
-import type { GuidanceSettings, SolverSettings } from '../trainer/sampling-settings.ts';
-import type { TransportSettings } from '../transport/transport.ts';
+import {
+  DEFAULT_GUIDANCE,
+  DEFAULT_SOLVER,
+  type GuidanceSettings,
+  type SolverSettings,
+} from '../trainer/sampling-settings.ts';
+import { DEFAULT_TRANSPORT, type TransportSettings } from '../transport/transport.ts';
 import type { Field } from './field.ts';
 import { guidanceAt, guided } from './guidance.ts';
 import { evaluations, integrate } from './integrate.ts';
 
 export interface SampleRequest {
   readonly model: SiTSettings;
-  readonly transport: TransportSettings;
-  readonly sampling: SolverSettings & GuidanceSettings;
-  readonly layout: ParameterLayout;
-  /** The weights to sample from (the EMA's), flat, in `layout`. */
-  readonly parameters: HostTensor;
+  /** The weights to sample from (the EMA's), flat, as `layout` says. */
+  readonly parameters: HostTensor | Float32Array;
+  /** Default: the model's own, `sitLayout`. */
+  readonly layout?: ParameterLayout;
+  /** What the weights were trained for. Default: velocity on the linear path. */
+  readonly transport?: TransportSettings;
+  /** Default: Euler in 25 steps, guidance 1.5. */
+  readonly sampling?: Partial<SolverSettings & GuidanceSettings>;
   /** One class per image wanted. */
   readonly labels: readonly number[];
   readonly seed: number;
@@ -43,25 +52,39 @@ const BATCH = 100;
 /**
  * Draws one image a label. Image i depends on its noise, its label and, for what an SDE adds, (seed, i) alone: neither on
  * how many are asked for nor on their order elsewhere.
- * @throws RepulsorError DIVERGED, and what the engine throws
+ * @throws RepulsorError USAGE for labels or noise that do not fit the model, DIVERGED, and what the engine throws
  */
 export async function sample(engine: Engine, request: SampleRequest): Promise<Samples> {
-  const { model, labels, sampling } = request;
+  const { model, labels, parameters, layout = sitLayout(model), transport = DEFAULT_TRANSPORT } = request;
+  const sampling = { ...DEFAULT_SOLVER, ...DEFAULT_GUIDANCE, ...request.sampling };
   const size = sizeOf(model.input);
   const b = Math.min(BATCH, labels.length);
   const first = request.first ?? 0;
+  const unknown = labels.find((label) => !(Number.isInteger(label) && label >= 0 && label <= nullClass(model)));
+  if (unknown !== undefined)
+    throw refused(`there is no class ${unknown}`, `0 to ${nullClass(model)}, which stands for none`);
   const noise = request.noise ?? startingNoise(request.seed, first, labels.length, size);
+  if (noise.length !== labels.length * size)
+    throw refused(
+      `${noise.length} numbers of noise are not those of ${labels.length} images of ${model.input.join(' x ')}`,
+      'give one image of noise a label',
+    );
   const program = await engine.compile({
     name: 'sample',
     seed: request.seed,
-    state: { parameters: request.parameters },
+    state: {
+      parameters:
+        parameters instanceof Float32Array
+          ? { shape: [parameters.length], dtype: 'float32', data: parameters }
+          : parameters,
+    },
     inputs: {
       x: { shape: [b, ...model.input], dtype: 'float32' },
       t: { shape: [b], dtype: 'float32' },
       labels: { shape: [b], dtype: 'int32' },
       guidance: { shape: [b], dtype: 'float32' },
     },
-    fn: guidedOutput(model, request.layout, sampling),
+    fn: guidedOutput(model, layout, sampling),
   });
   try {
     const images = new Float32Array(noise.length);
@@ -79,7 +102,7 @@ export async function sample(engine: Engine, request: SampleRequest): Promise<Sa
       };
       const progress = (done: number) => request.onProgress?.((call + done) / calls);
       const counted = counting(network(program, wanted, sampling), evaluations(sampling), progress);
-      const made = await integrate(counted.field, request.transport, sampling, added, start, b);
+      const made = await integrate(counted.field, start, { samples: b, transport, sampling, noise: added });
       images.set(made.subarray(0, (to - from) * size), from * size);
       most = Math.max(most, counted.count());
       if (evaluations(sampling) === null) progress(1);
@@ -88,6 +111,10 @@ export async function sample(engine: Engine, request: SampleRequest): Promise<Sa
   } finally {
     program.dispose();
   }
+}
+
+function refused(what: string, hint: string): RepulsorError {
+  return new RepulsorError('USAGE', what, { hint });
 }
 
 function startingNoise(seed: number, first: number, images: number, size: number): Float32Array {

@@ -3,10 +3,12 @@ import { checkFeatures, checkSameDim, type Features, selectRows } from './featur
 import { blocksOf, hostProducts, type PairProducts } from './pair-products.ts';
 
 export interface KidSettings {
-  /** The published way: the mean over subsets drawn without replacement. Null: once, over all rows. */
-  readonly subsets: { readonly count: number; readonly size: number; readonly seed: number } | null;
+  /** The mean over subsets drawn without replacement, as published: 100 of 1,000 rows by default. Null: once, over all rows. */
+  readonly subsets?: { readonly count: number; readonly size: number; readonly seed: number } | null;
   readonly products?: PairProducts;
 }
+
+const PUBLISHED = { count: 100, size: 1000, seed: 0 };
 
 export interface Kid {
   /** May lie below 0: the estimate is unbiased. */
@@ -23,11 +25,11 @@ export interface Kid {
  *
  * A subset has at most as many rows as the smaller set. @throws RepulsorError USAGE
  */
-export async function kid(generated: Features, reference: Features, settings: KidSettings): Promise<Kid> {
+export async function kid(generated: Features, reference: Features, settings: KidSettings = {}): Promise<Kid> {
   checkSameDim(generated, reference);
   checkFeatures(generated, 2, 'the generated set');
   checkFeatures(reference, 2, 'the reference');
-  const { subsets, products = hostProducts } = settings;
+  const { subsets = PUBLISHED, products = hostProducts } = settings;
   if (subsets === null) return { mean: await discrepancy(generated, reference, products), std: 0 };
   const size = Math.min(subsets.size, generated.shape[0], reference.shape[0]);
   // Subsets of everything are all one.

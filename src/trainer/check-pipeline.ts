@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isS3Url } from '../checkpoint/s3/s3-address.ts';
 import { PRECISIONS } from '../engine/product.ts';
 import { RepulsorError } from '../errors.ts';
+import { sitContradictions } from '../model/sit-contradictions.ts';
 import { DIFFUSIONS } from '../transport/diffusion.ts';
 import { PREDICTIONS } from '../transport/transport.ts';
 import { repulsionContradictions, repulsionShape } from './check-repulsion.ts';
@@ -135,11 +136,7 @@ function contradictions({
   const found: string[] = [];
   if (evaluation.block !== null && evaluation.block > model.depth)
     found.push(`evaluation.block: the model has ${model.depth} blocks, there is no block ${evaluation.block}`);
-  const [height, width] = model.input;
-  if (height % model.patch !== 0 || width % model.patch !== 0)
-    found.push(`model.patch: ${model.patch} does not divide the input's ${height} x ${width}`);
-  if (model.width % model.heads !== 0)
-    found.push(`model.heads: ${model.heads} heads do not divide a width of ${model.width}`);
+  found.push(...sitContradictions(model));
   if (losses.repulsion !== null) found.push(...repulsionContradictions(losses.repulsion, { model }));
   if (transport.weighting !== 'none' && transport.prediction === 'velocity')
     found.push('transport.weighting: scores and noise are weighted; with the prediction velocity set it to none');

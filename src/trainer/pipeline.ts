@@ -1,13 +1,13 @@
 import type { KeepSettings } from '../checkpoint/keep-rule.ts';
 import type { Precision } from '../engine/product.ts';
-import type { SiTSettings } from '../model/sit.ts';
+import { DEFAULT_SIT, type SiTSettings } from '../model/sit.ts';
 import type { ArchiveMix } from '../operators/batches.ts';
 import type { AdamWSettings } from '../optim/adamw.ts';
 import type { ScheduleSettings } from '../optim/schedule.ts';
-import type { TransportSettings } from '../transport/transport.ts';
+import { DEFAULT_TRANSPORT, type TransportSettings } from '../transport/transport.ts';
 import type { EvaluationSettings } from './evaluation-settings.ts';
 import { defaultRepulsion, type RepulsionSettings } from './repulsion-settings.ts';
-import type { SamplingSettings } from './sampling-settings.ts';
+import { DEFAULT_GUIDANCE, DEFAULT_SOLVER, type SamplingSettings } from './sampling-settings.ts';
 
 /** A pipeline: from a topic of images to a trained model. Plain data, so that it can be digested, stored and compared. */
 export interface Pipeline {
@@ -119,9 +119,9 @@ function defaults(input: PipelineInput): Pipeline {
       mix: input.operators?.mix ? MIX_DEFAULTS : null,
       latentScale: 0.18215,
     },
-    model: { mlpRatio: 4, timeScale: 1, learnSigma: false, ...input.model },
+    model: { ...DEFAULT_SIT, ...input.model },
     precision: 'fp32',
-    transport: { path: 'linear', prediction: 'velocity', weighting: 'none', trainEps: null },
+    transport: DEFAULT_TRANSPORT,
     losses: { labelDropout: 0.1, repulsion: defaultRepulsion(input.model.depth) },
     optimizer: {
       learningRate: 1e-4,
@@ -137,18 +137,7 @@ function defaults(input: PipelineInput): Pipeline {
     steps: null,
     commit: { everySteps: 500, everySeconds: 60, keep: { last: 5, every: null }, store: null },
     evaluation: { everySteps: null, topic: null, images: 512, block: null, time: 0.9 },
-    sampling: {
-      solver: 'euler',
-      steps: 25,
-      atol: 1e-6,
-      rtol: 1e-3,
-      eps: null,
-      sde: { diffusion: 'sigma', norm: 1, lastStep: 'mean', lastStepSize: 0.04 },
-      guidance: 1.5,
-      guidanceInterval: [0, 1],
-      guidedChannels: null,
-      perLabel: 10,
-    },
+    sampling: { ...DEFAULT_SOLVER, ...DEFAULT_GUIDANCE, perLabel: 10 },
     metrics: { host: '127.0.0.1', port: null },
   };
 }

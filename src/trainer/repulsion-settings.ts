@@ -1,5 +1,5 @@
 import type { ProjectionSettings } from '../losses/projection.ts';
-import type { RepulsionForm } from '../losses/repulsion-form.ts';
+import { DEFAULT_FORM, type RepulsionForm } from '../losses/repulsion-form.ts';
 import type { ViewSettings } from '../losses/second-view.ts';
 
 /** The repulsion: projection, form, negatives, and the guard against the batch's escape from its own queue. */
@@ -32,16 +32,7 @@ export function defaultRepulsion(depth: number): RepulsionSettings {
     lambda: 0.5,
     block: Math.max(1, Math.floor(depth / 4)),
     projection: { pool: 'mean', head: 'mlp', dim: 128, centre: false, normalize: true },
-    form: {
-      kind: 'l2',
-      tau: 0.5,
-      margin: 1,
-      reduction: 'global',
-      perDimension: false,
-      includeSelf: false,
-      batch: true,
-      sameClass: true,
-    },
+    form: DEFAULT_FORM,
     view: { time: 'own', flip: false, shift: 0 },
     queue: 65_536,
     start: 0,

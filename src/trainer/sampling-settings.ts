@@ -39,6 +39,17 @@ export interface GuidanceSettings {
   readonly guidedChannels: number | null;
 }
 
+export const DEFAULT_SOLVER: SolverSettings = {
+  solver: 'euler',
+  steps: 25,
+  atol: 1e-6,
+  rtol: 1e-3,
+  eps: null,
+  sde: { diffusion: 'sigma', norm: 1, lastStep: 'mean', lastStepSize: 0.04 },
+};
+
+export const DEFAULT_GUIDANCE: GuidanceSettings = { guidance: 1.5, guidanceInterval: [0, 1], guidedChannels: null };
+
 export interface SamplingSettings extends SolverSettings, GuidanceSettings {
   /** Images of each label in the grid. */
   readonly perLabel: number;

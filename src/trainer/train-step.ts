@@ -68,7 +68,7 @@ export function trainStep(pipeline: Pipeline): ProgramFunction {
     const loss = (flat: Tensor1D) => {
       const parameters = unpack(flat, layout);
       const { output, features } = sit(parameters, model, input, settings === null ? [] : blocksOf(settings));
-      const flow = flowMatching(transport, output, { noise, velocity, t });
+      const flow = flowMatching(output, { noise, velocity, t }, transport);
       if (settings === null || repulsion === null) return { value: flow, byProducts: { flow } as Tensors };
       const { value, byProducts } = repulsion.loss(features, parameters);
       const total = tf.add(flow, tf.mul(value, settings.lambda)) as Scalar;

@@ -18,6 +18,14 @@ export interface TransportSettings {
   readonly trainEps: number | null;
 }
 
+/** SiT's own choice. */
+export const DEFAULT_TRANSPORT: TransportSettings = {
+  path: 'linear',
+  prediction: 'velocity',
+  weighting: 'none',
+  trainEps: null,
+};
+
 /** First and last time, within [0, 1]. */
 export interface Interval {
   readonly from: number;

@@ -5,7 +5,8 @@ import { createRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
 import type { Log } from '../log/log.ts';
 import type { StreamPosition } from '../operators/position.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
-import { importWeights } from './import-weights.ts';
+import { readWeights } from './import-weights.ts';
+import { weightsBlobs } from './weights-blobs.ts';
 import type { WeightsFile } from './weights-file.ts';
 
 /** A run that has read nothing yet. */
@@ -33,7 +34,7 @@ export async function importRun(
   folder: string,
   log: Log,
 ): Promise<{ readonly run: RunFolder; readonly bytes: number }> {
-  const state = await importWeights(file, pipeline.model);
+  const state = weightsBlobs(await readWeights(file, pipeline.model));
   const run = await createRunFolder(folder, {
     run: `${pipeline.name}-${randomBytes(4).toString('hex')}`,
     log: log.url,

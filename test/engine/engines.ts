@@ -1,8 +1,10 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { openCpuEngine, openWasmEngine } from '../../src/engine/eager/eager-engine.ts';
-import type { Engine, HostTensor, HostTensors, Random, TensorSpec, Tensors } from '../../src/engine/engine.ts';
+import type { Engine, HostTensor, HostTensors, Tensors } from '../../src/engine/engine.ts';
 import { openNativeEngine } from '../../src/engine/native/native-engine.ts';
 import { normals } from '../../src/random/philox.ts';
+
+export { runOnce } from '../../src/engine/run-once.ts';
 
 /** The three real engines. The native one must be there: `npm test` sets it up, and nothing here is skipped. */
 export const OPEN: Record<Engine['name'], () => Promise<Engine>> = {
@@ -34,29 +36,6 @@ export const gaussian = (name: string, shape: number[]): HostTensor =>
       shape.reduce((a, b) => a * b, 1),
     ),
   );
-
-/** Compiles a function without state, runs it once, and disposes it. */
-export async function runOnce(
-  engine: Engine,
-  inputs: Record<string, HostTensor>,
-  fn: (inputs: Tensors, random: Random) => Tensors,
-  { seed = 0, step = 0 } = {},
-): Promise<HostTensors> {
-  const specs: Record<string, TensorSpec> = {};
-  for (const [name, { shape, dtype }] of Object.entries(inputs)) specs[name] = { shape, dtype };
-  const program = await engine.compile({
-    name: 'once',
-    seed,
-    state: {},
-    inputs: specs,
-    fn: (_, fed, random) => ({ outputs: fn(fed, random) }),
-  });
-  try {
-    return await program.run(Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, data])), step);
-  } finally {
-    program.dispose();
-  }
-}
 
 /** The largest difference, relative to the larger of the two values and 1. Infinite when one is not finite. */
 export function difference(a: HostTensor, b: HostTensor): number {

@@ -23,7 +23,7 @@ function loss(transport: Pick<TransportSettings, 'path' | 'prediction' | 'weight
   const t = tf.tensor1d(TIMES);
   const { velocity } = PATHS[transport.path].plan(noise, tf.tensor4d(x1, SHAPE), t);
   const drawn = { noise, velocity, t };
-  return flowMatching({ ...transport, trainEps: null }, tf.tensor4d(out, SHAPE), drawn).arraySync();
+  return flowMatching(tf.tensor4d(out, SHAPE), drawn, { ...transport, trainEps: null }).arraySync();
 }
 
 const mean = (of: (i: number) => number) => Array.from({ length: 12 }, (_, i) => of(i)).reduce((a, b) => a + b) / 12;

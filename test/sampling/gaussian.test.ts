@@ -41,7 +41,12 @@ describe.each(CASES)('on the %s path, with a perfect network for the %s', (path,
   /** The largest distance from where the exact flow takes each point. */
   async function errorOf(over: Parameters<typeof settings>[0]): Promise<number> {
     const { from, to } = odeInterval(transport, null);
-    const got = await integrate(perfect(transport), transport, settings(over), still, start, 4);
+    const got = await integrate(perfect(transport), start, {
+      samples: 4,
+      transport,
+      sampling: settings(over),
+      noise: still,
+    });
     return Math.max(
       ...got.map((value, i) => Math.abs(value - exactFlow(DATA, PATHS[path], i % 2, start[i]!, from, to))),
     );
@@ -57,7 +62,10 @@ describe.each(CASES)('on the %s path, with a perfect network for the %s', (path,
     const eps = path === 'vp' || prediction === 'velocity' ? null : 0.1;
     const { from, to } = odeInterval(transport, eps);
     const error = async (solver: 'euler' | 'heun', steps: number) => {
-      const got = await integrate(perfect(transport), transport, settings({ solver, steps, eps }), still, start, 4);
+      const got = await integrate(perfect(transport), start, {
+        ...{ samples: 4, transport, noise: still },
+        sampling: settings({ solver, steps, eps }),
+      });
       return Math.max(
         ...got.map((value, i) => Math.abs(value - exactFlow(DATA, PATHS[path], i % 2, start[i]!, from, to))),
       );
@@ -86,7 +94,7 @@ describe.each(CASES)('the SDE on the %s path, with a perfect network for the %s'
       z.set([1, 1], 2 * (step + 2));
       return z;
     };
-    const got = await integrate(perfect(transport), transport, how, impulse, start, samples);
+    const got = await integrate(perfect(transport), start, { samples, transport, sampling: how, noise: impulse });
     const variance = [0, 1].map((k) => {
       let sum = 0;
       for (let i = 1; i < samples; i++) sum += (got[2 * i + k]! - got[k]!) ** 2;
@@ -129,7 +137,7 @@ test('five thousand samples of the SDE have the mean and the covariance of the d
   const how = settings({ solver: 'euler-maruyama', steps: 60 });
   const start = normals(1, 'start', 0, 2 * samples);
   const noise = (step: number) => normals(2, 'added', step, 2 * samples);
-  const got = await integrate(perfect(transport), transport, how, noise, start, samples);
+  const got = await integrate(perfect(transport), start, { samples, transport, sampling: how, noise });
   const mean = [0, 1].map((k) => got.reduce((sum, v, i) => sum + (i % 2 === k ? v : 0), 0) / samples);
   const cov = (a: number, b: number) => {
     let sum = 0;
@@ -154,7 +162,9 @@ test('every solver evaluates as often as it says', async () => {
         return perfect(transport)(x, t);
       };
       const how = settings({ solver, steps: 7, sde: { lastStep } });
-      await integrate(field, transport, how, () => new Float32Array(2), Float32Array.of(0, 1), 1);
+      await integrate(field, Float32Array.of(0, 1), {
+        ...{ samples: 1, transport, sampling: how, noise: () => new Float32Array(2) },
+      });
       if (solver === 'dopri5') expect(evaluations(how)).toBe(null);
       else expect(count, `${solver}, ${lastStep}`).toBe(evaluations(how));
     }

@@ -11,9 +11,10 @@ import { sample } from '../../src/sampling/sampler.ts';
 import { definePipeline } from '../../src/trainer/pipeline.ts';
 import { flatten } from '../../src/trainer/state-blobs.ts';
 import { encodeWeights, officialState } from '../../src/weights/export-weights.ts';
-import { importWeights } from '../../src/weights/import-weights.ts';
+import { readWeights } from '../../src/weights/import-weights.ts';
 import { modelOf, POSITIONS } from '../../src/weights/official-names.ts';
 import { openWeights } from '../../src/weights/open-weights.ts';
+import { weightsBlobs } from '../../src/weights/weights-blobs.ts';
 import { OPEN } from '../engine/engines.ts';
 
 /** Of make_fixtures.py, which wrote the files by real PyTorch and computed with a SiT of its own. */
@@ -32,7 +33,7 @@ async function safetensors(name: string): Promise<SafetensorsFile> {
 async function imported(name: string): Promise<StateBlobs> {
   const file = await openWeights(fixture(name));
   try {
-    return await importWeights(file, MODEL);
+    return weightsBlobs(await readWeights(file, MODEL));
   } finally {
     await file.close();
   }
@@ -157,7 +158,7 @@ describe('every tensor that does not fit is named', () => {
     model.delete('blocks.1.mlp.fc2.bias');
     model.set('head.weight', { ...model.get(POSITIONS)!, shape: [3] });
     model.set('blocks.0.attn.qkv.weight', { ...model.get('blocks.0.attn.qkv.weight')!, shape: [8, 24] });
-    await expect(importWeights({ ...file, model, ema: model }, { ...MODEL, classes: 6 })).rejects.toMatchObject({
+    await expect(readWeights({ ...file, model, ema: model }, { ...MODEL, classes: 6 })).rejects.toMatchObject({
       code: 'STATE_MISMATCH',
       message: [
         `${fixture('plain.pt')} does not fit the model:`,
@@ -179,7 +180,7 @@ describe('every tensor that does not fit is named', () => {
       return { ...file, model, ema: model };
     };
     await expect(
-      importWeights(
+      readWeights(
         with_((v, i) => v + (i === 17 ? 0.01 : 0)),
         MODEL,
       ),
@@ -188,11 +189,11 @@ describe('every tensor that does not fit is named', () => {
       message: expect.stringMatching(/pos_embed is 0\.00\d+ away/),
     });
     // Other last bits are kept, to be given back.
-    const near = await importWeights(
+    const near = await readWeights(
       with_((v, i) => (i === 3 ? Math.fround(v * (1 + 2 ** -23)) : v)),
       MODEL,
     );
-    expect(near['positions']![POSITIONS]!.data[3]).not.toBe(table[3]);
+    expect(near.positions![3]).not.toBe(table[3]);
     await file.close();
   });
 });
