@@ -38,7 +38,7 @@ export const benchmark: Benchmark = {
     command
       .option('--axis <list>', Object.keys(AXES).join(', '), axes, Object.keys(AXES) as Axis[])
       .option('--rounds <n>', 'turns of each point', wholeNumber(1), 5)
-      .option('--turn-seconds <n>', 'about how long a turn of the slowest is', wholeNumber(1), 2)
+      .option('--turn-seconds <n>', 'about how long a turn is', wholeNumber(1), 2)
       .option('--threads <n>', 'threads of each', wholeNumber(1), availableParallelism())
       .addHelpText('after', '\nExample:\n  npm run bench -- scaling --axis K --rounds 3 --json'),
   run: (options, note) => measure(options as unknown as Options, note),

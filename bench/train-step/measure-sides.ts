@@ -1,3 +1,4 @@
+import { spread } from '../spread.ts';
 import { inTurns } from '../turns.ts';
 import type { OurLast } from './our-process.ts';
 import type { PeakTurn } from './peak-process.ts';
@@ -7,7 +8,7 @@ export type Start = () => Promise<Side>;
 
 interface TurnOptions {
   readonly rounds: number;
-  /** About how long a turn of the slowest side is. */
+  /** About how long a turn is. */
   readonly turnSeconds: number;
   readonly threads: number;
 }
@@ -40,9 +41,10 @@ export async function measureSides(
       say(`${name}: starting ...`);
       started.set(name, await start());
     }
-    // All take the same number of steps, of the slowest one about as many seconds as a turn has.
-    const slowest = Math.max(...[...started.values()].map(({ step_seconds }) => step_seconds));
-    const steps = Math.max(1, Math.round(options.turnSeconds / slowest));
+    // All take the same number of steps, of the usual one about as many seconds as a turn has. Not of the slowest: one
+    // that warmed up in a bad moment would leave the turns of all too short to mean anything.
+    const usual = spread([...started.values()].map(({ step_seconds }) => step_seconds)).median;
+    const steps = Math.max(1, Math.round(options.turnSeconds / usual));
     say(`${options.rounds} rounds of ${steps} steps ...`);
     const peaks: PeakTurn[] = [];
     const takePeak = async (): Promise<number> => peaks.push(await peak.turn());
