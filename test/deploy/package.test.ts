@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -39,6 +39,46 @@ test('the trials of certify are processes of the package', async () => {
   const { stdout } = await repulsor('certify', 'pipelines/digits.ts', ...args, ...small);
   expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({ held: true, counts: { held: 2 } });
 }, 600_000);
+
+/** Runs modules one after another, each in a folder of its own, and tells what they printed. */
+const RUNNER = `
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { format } from 'node:util';
+const printed = [];
+const tell = console.log;
+for (const name of process.argv.slice(2)) {
+  const lines = [];
+  console.log = (...values) => lines.push(format(...values));
+  const folder = fileURLToPath(new URL('./in-' + name, import.meta.url));
+  mkdirSync(folder);
+  process.chdir(folder);
+  await import('./' + name + '.js');
+  printed.push(lines);
+}
+tell(JSON.stringify(printed));
+`;
+
+test('every example of docs/api.md fits the types, runs, and prints what it says', async () => {
+  const text = await readFile(join(folder, 'docs/api.md'), 'utf8');
+  const examples = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
+  expect(examples.length).toBe(text.match(/^```/gm)!.length / 2);
+  await mkdir(join(folder, 'examples'));
+  for (const [i, code] of examples.entries()) await writeFile(join(folder, `examples/example-${i}.ts`), code);
+  const { compilerOptions } = JSON.parse(await readFile(join(project, 'tsconfig.json'), 'utf8'));
+  const options = { ...compilerOptions, noEmit: false, allowImportingTsExtensions: false, paths: {} };
+  await writeFile(
+    join(folder, 'examples/tsconfig.json'),
+    JSON.stringify({ compilerOptions: options, include: ['*.ts'] }),
+  );
+  const checked = await run('npx', ['tsc', '-p', 'examples'], { cwd: folder }).catch(({ stdout }) => ({ stdout }));
+  expect(checked.stdout).toBe('');
+  await writeFile(join(folder, 'examples/run.mjs'), RUNNER);
+  const names = examples.map((_, i) => `example-${i}`);
+  const { stdout } = await run(process.execPath, ['examples/run.mjs', ...names], { cwd: folder });
+  const printed = examples.map((code) => [...code.matchAll(/console\.log\(.* \/\/ (.*)$/gm)].map(([, line]) => line));
+  expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toEqual(printed);
+}, 120_000);
 
 test('a program imports it by its name', async () => {
   await writeFile(

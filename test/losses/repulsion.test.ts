@@ -1,11 +1,11 @@
 import '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, test } from 'vitest';
 import { openCpuEngine } from '../../src/engine/eager/eager-engine.ts';
 import { pairDistances, squaredDistances } from '../../src/losses/distances.ts';
 import { repulsion } from '../../src/losses/repulsion.ts';
-import type { RepulsionForm } from '../../src/losses/repulsion-form.ts';
+import { DISPERSIVE, type RepulsionForm } from '../../src/losses/repulsion-form.ts';
 import { normals, uniforms } from '../../src/random/philox.ts';
 import { slope } from '../model/plain-sit.ts';
 import { distance, plainRepulsion, type WeightedRow } from './plain-repulsion.ts';
@@ -355,5 +355,21 @@ describe('squared distances', () => {
       expect(got[i]![i]).toBe(0);
       for (const [j, y] of rows.entries()) close(got[i]![j]!, distance(x, y), 1e-4);
     }
+  });
+});
+
+test('what is not said is no queue, no classes, no weights, and the form of a run that says nothing', () => {
+  tf.tidy(() => {
+    const z = tf.tensor2d([1, 0, 0, 1, 0.6, 0.8], [3, 2]);
+    const value = (got: tf.Scalar) => got.arraySync();
+    expect(value(repulsion({ z }))).toBe(value(repulsion({ z, queue: null, classes: null, positives: null }, form)));
+    const queue = { rows: tf.tensor2d([0, 1], [1, 2]), mask: tf.tensor1d([1]) };
+    const whole = { ...queue, weight: tf.scalar(1), labels: null };
+    expect(value(repulsion({ z, queue }, { kind: 'cosine', tau: 2 }))).toBe(
+      value(repulsion({ z, queue: whole, classes: null, positives: null }, { ...form, kind: 'cosine', tau: 2 })),
+    );
+    // Wang and He 2025: log of the mean over all pairs, itself too, of exp(-D / (d tau)).
+    const mean = (3 + 2 * (Math.exp(-2 / 2) + Math.exp(-0.8 / 2) + Math.exp(-0.4 / 2))) / 9;
+    expect(value(repulsion({ z }, { ...DISPERSIVE, tau: 1 }))).toBeCloseTo(Math.log(mean), 5);
   });
 });

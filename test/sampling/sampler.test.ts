@@ -174,3 +174,22 @@ test('dopri5 tells how far it has come, to the end', async () => {
   expect(told.at(-1)).toBe(1);
   expect(told).toEqual([...told].sort((a, b) => a - b));
 });
+
+describe('what is not said', () => {
+  test('is velocity on the linear path, Euler in 25 steps, guided by 1.5, in the model’s own layout', async () => {
+    const said = await sample(engine, { model: MODEL, transport, sampling, layout, parameters, labels: [1], seed: 3 });
+    const data = parameters.data as Float32Array;
+    const unsaid = await sample(engine, { model: MODEL, parameters: data, labels: [1], seed: 3 });
+    expect(unsaid).toEqual(said);
+    expect(unsaid.evaluations).toBe(25);
+  });
+
+  test('cannot be guessed of labels and noise', async () => {
+    for (const label of [-1, 1.5, 4])
+      await expect(draw({ labels: [label] })).rejects.toMatchObject({
+        code: 'USAGE',
+        message: expect.stringContaining('no class'),
+      });
+    await expect(draw({ noise: new Float32Array(SIZE) })).rejects.toMatchObject({ code: 'USAGE' });
+  });
+});

@@ -1,17 +1,20 @@
-import { readFile, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeSafetensors, type SafetensorsFile } from '../../src/checkpoint/safetensors.ts';
 import type { StateBlobs } from '../../src/checkpoint/state-blobs.ts';
 import type { Engine, HostTensor } from '../../src/engine/engine.ts';
+import { createSiT } from '../../src/model/create-sit.ts';
+import { positions2d } from '../../src/model/embeddings.ts';
 import { parameterLayout, unpack } from '../../src/model/parameters.ts';
 import { type SiTSettings, sit, sitSpecs } from '../../src/model/sit.ts';
 import { sample } from '../../src/sampling/sampler.ts';
 import { definePipeline } from '../../src/trainer/pipeline.ts';
 import { flatten } from '../../src/trainer/state-blobs.ts';
-import { encodeWeights, officialState } from '../../src/weights/export-weights.ts';
-import { readWeights } from '../../src/weights/import-weights.ts';
+import { encodeWeights, exportWeights, officialState } from '../../src/weights/export-weights.ts';
+import { importWeights, readWeights } from '../../src/weights/import-weights.ts';
 import { modelOf, POSITIONS } from '../../src/weights/official-names.ts';
 import { openWeights } from '../../src/weights/open-weights.ts';
 import { weightsBlobs } from '../../src/weights/weights-blobs.ts';
@@ -105,10 +108,10 @@ describe.each(['native', 'cpu'] as const)('on the %s engine', (name) => {
   });
 });
 
-describe('the same weights come', () => {
-  const bits = (tensor: { data: ArrayBufferView }) =>
-    Buffer.from(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength).toString('hex');
+const bits = (tensor: { data: ArrayBufferView }) =>
+  Buffer.from(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength).toString('hex');
 
+describe('the same weights come', () => {
   test('of a PyTorch checkpoint and of safetensors, once for both sets', async () => {
     const [torch, plain] = [await imported('plain.pt'), await imported('plain.safetensors')];
     expect(torch).toEqual(plain);
@@ -142,6 +145,49 @@ describe('the same weights come', () => {
       }
     },
   );
+});
+
+describe('the package’s own way in and out', () => {
+  const known = { patch: 2, width: 8, depth: 2, heads: 2 };
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'repulsor-weights-'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  test.each(['safetensors', 'pt-names'] as const)(
+    'gives both sets and the positions back bit for bit: %s',
+    async (format) => {
+      const read = await importWeights(fixture('train.pt'), known);
+      expect(read.model).toEqual(MODEL);
+      // Positions whose last bits are the file's own.
+      const positions = (read.positions ?? positions2d(4, 4, 8)).slice();
+      positions[3] = Math.fround(positions[3]! * (1 + 2 ** -23));
+      const path = join(folder, format);
+      await exportWeights(path, { ...read, positions }, { format });
+      const back = await importWeights(path, known);
+      expect(bits({ data: back.parameters })).toBe(bits({ data: read.parameters }));
+      expect(bits({ data: back.ema })).toBe(bits({ data: read.ema }));
+      expect(back.ema).not.toEqual(back.parameters);
+      expect(bits({ data: back.positions! })).toBe(bits({ data: positions }));
+    },
+  );
+
+  test('writes one set where there is one', async () => {
+    const sit = createSiT({ ...known, input: [8, 8, 1], classes: 3 }, 0);
+    await exportWeights(join(folder, 'one'), sit);
+    const back = await importWeights(join(folder, 'one'), known);
+    expect(back.ema).toBe(back.parameters);
+    expect(back).toMatchObject({ model: sit.model, parameters: sit.parameters, positions: null });
+  });
+
+  test('holds a file to what is known, and parameters to their settings', async () => {
+    await expect(importWeights(fixture('plain.pt'), { ...known, classes: 7 })).rejects.toMatchObject({
+      code: 'STATE_MISMATCH',
+    });
+    const short = { model: MODEL, parameters: new Float32Array(3) };
+    await expect(exportWeights(join(folder, 'short'), short)).rejects.toMatchObject({ code: 'USAGE' });
+  });
 });
 
 test('a file says its image size, channels, classes and learnt sigma', async () => {
