@@ -48,6 +48,19 @@ describe('protocol buffers', () => {
         { name: 'axis', list: false },
       ],
       attributes: new Set(['N', 'T']),
+      hasHiddenState: false,
     });
+  });
+
+  it('reads whether an op has a state that it is not given', () => {
+    const stateful: [number, number] = [17, 1];
+    const input = (type: number): [number, Uint8Array] => [2, encodeMessage([[3, type]])];
+    const [float, resource] = [1, 20];
+    for (const [fields, hidden] of [
+      [[input(float)], false],
+      [[input(float), stateful], true],
+      [[input(resource), input(float), stateful], false],
+    ] as const)
+      expect(decodeOpDef(encodeMessage([...fields])).hasHiddenState).toBe(hidden);
   });
 });
