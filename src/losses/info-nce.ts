@@ -1,5 +1,6 @@
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
+import { RepulsorError } from '../errors.ts';
 import { unitRows } from './distances.ts';
 import { logWeights } from './log-mean-exp.ts';
 import { logSumExp } from './log-sum-exp.ts';
@@ -16,7 +17,10 @@ import type { RepulsionForm } from './repulsion-form.ts';
  * per-anchor is the published one: MoCo's with `batch` false, SimCLR's denominator in one view with a queue of 0.
  */
 export function infoNce(repelled: Repelled, form: RepulsionForm): Scalar {
-  if (repelled.positives === null) throw new Error('info-nce without the keys of the second view');
+  if (repelled.positives === null)
+    throw new RepulsorError('USAGE', 'info-nce has no positives', {
+      hint: 'give the key of each sample’s second view, (B, d), as `positives`',
+    });
   const b = repelled.z.shape[0];
   const z = unitRows(repelled.z);
   const scaled = tf.mul(z, 1 / form.tau);

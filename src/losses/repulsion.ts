@@ -28,7 +28,7 @@ export type QueueRows = Pick<QueueNegatives, 'rows' | 'mask'> & Partial<QueueNeg
 /**
  * The repulsion of a batch z (B, d) from its negatives, a scalar. Gradients flow through the batch alone. For a program's
  * function (src/engine/engine.ts), or with tfjs-core's own backend.
- * @throws Error for info-nce without `positives`
+ * @throws RepulsorError USAGE for info-nce without `positives`
  *
  * @example
  * repulsion({ z, queue: { rows, mask } }, { kind: 'hinge', margin: 2 });

@@ -2,8 +2,9 @@ import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 
 /**
- * Value, gradient and by-products of a scalar function of one flat vector. tfjs drops all that a differentiated
- * function makes but its value, so the by-products are kept over the backward pass and handed to the caller's scope.
+ * Value, gradient and by-products of a scalar function of one flat float32 vector (n): a scalar, (n), and what the function
+ * gives. tfjs drops all that a differentiated function makes but its value, so the by-products are kept over the backward pass and
+ * handed to the caller's scope.
  */
 export function valueAndGradient<T extends Record<string, Tensor>>(
   f: (x: Tensor1D) => { value: Scalar; byProducts: T },

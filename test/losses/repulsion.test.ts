@@ -358,6 +358,12 @@ describe('squared distances', () => {
   });
 });
 
+test('info-nce without positives is refused', () => {
+  expect(() => tf.tidy(() => repulsion({ z: tf.tensor2d([1, 0], [1, 2]) }, { kind: 'info-nce' }))).toThrow(
+    'info-nce has no positives',
+  );
+});
+
 test('what is not said is no queue, no classes, no weights, and the form of a run that says nothing', () => {
   tf.tidy(() => {
     const z = tf.tensor2d([1, 0, 0, 1, 0.6, 0.8], [3, 2]);

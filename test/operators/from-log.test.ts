@@ -96,6 +96,15 @@ describe('a followed read', () => {
     expect(log.openReads).toBe(0);
   });
 
+  test('is let go of when who iterates it has had enough', async () => {
+    const log = await topicOf([2, 2]);
+    for await (const taken of openBatches(log, { ...SETTINGS, epochs: null, size: 3 })) {
+      expect(names([taken])).toEqual(['0/0#0', '0/0#1', '0/1#0']);
+      break;
+    }
+    expect(log.openReads).toBe(0);
+  });
+
   test('can begin at the end', async () => {
     const log = await topicOf([2, 2]);
     const stream = openBatches(log, { ...SETTINGS, epochs: null, from: 'latest' });
