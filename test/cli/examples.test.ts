@@ -275,11 +275,11 @@ test('doctor', async () => {
   const { ok, checks } = jsonOf(end) as { ok: boolean; checks: { name: string; ok: boolean; detail: string }[] };
   expect(ok).toBe(true);
   expect(checks.map(({ name, ok }) => [name, ok])).toEqual(
-    ['node', 'memory', 'cores', 'engine', 'log', 'runs'].map((name) => [name, true]),
+    ['node', 'memory', 'cores', 'engine', 'gpu', 'log', 'runs'].map((name) => [name, true]),
   );
   expect(checks[3]!.detail).toMatch(/^engine: native .*; \d+ GFLOP\/s in a float32 matrix product$/);
-  expect(checks[4]!.detail).toMatch(/^file:runs\/log answers; \d+ topics$/);
-  expect(checks[5]!.detail).toMatch(/^\d+ in this log, their topics kept for good$/);
+  expect(checks[5]!.detail).toMatch(/^file:runs\/log answers; \d+ topics$/);
+  expect(checks[6]!.detail).toMatch(/^\d+ in this log, their topics kept for good$/);
   const run = jsonOf(await example('doctor', 1, '--json')) as { checks: { name: string; detail: string }[] };
   expect(run.checks.at(-1)!.detail).toMatch(/blobs: a blob was written, read and removed/);
   // And without a log, for people.
