@@ -43,7 +43,12 @@ describe('wrong usage ends with status 2', () => {
     ['an unknown flag', ['inspect', '--speed'], 'USAGE', /unknown option '--speed'/],
     ['no pipeline', ['train'], 'USAGE', /missing required argument 'pipeline'/],
     ['a number that is none', ['train', 'tiny.ts', '--steps', 'many'], 'USAGE', /whole number of at least 1/],
-    ['an engine that is none', ['train', 'tiny.ts', '--engine', 'abacus'], 'USAGE', /auto, native, wasm, cpu/],
+    [
+      'an engine that is none',
+      ['train', 'tiny.ts', '--engine', 'abacus'],
+      'USAGE',
+      /auto, native, native-gpu, native-cpu, wasm, cpu/,
+    ],
     ['a pipeline that is not there', ['train', 'gone.ts'], 'USAGE', /no pipeline at gone\.ts/],
     ['a URL for a pipeline', ['train', 'kafka://u:hunter2@h'], 'USAGE', /^kafka:\/\/\.\.\. is a URL/],
     ['a URL for a run', ['inspect', 'kafka://u:hunter2@h'], 'USAGE', /^kafka:\/\/\.\.\. is a URL/],
