@@ -92,6 +92,7 @@ function compareSteps(
     if (samplesOnly && sameSamples) continue;
     const parts = [
       ...(sameSamples ? [] : ['samples']),
+      ...(isDeepStrictEqual(hex(step.batchDigest), hex(wanted.batchDigest)) ? [] : ['batch']),
       ...(isDeepStrictEqual({ ...step.terms }, { ...wanted.terms }) ? [] : ['loss']),
       ...(Buffer.compare(step.keysDigest, wanted.keysDigest) === 0 ? [] : ['keys']),
     ];
@@ -123,6 +124,8 @@ function compareNewest(run: CommittedOutcome, reference: CommittedOutcome, sampl
     .filter(([, a, b]) => !isDeepStrictEqual(a, b))
     .map(([what]) => ({ kind: 'differs' as const, what: `not the uninterrupted run's: ${what}` }));
 }
+
+const hex = (digest: Uint8Array | null): string | null => digest && Buffer.from(digest).toString('hex');
 
 /** Avro's decoder makes objects with classes of their own, which strict equality would tell apart. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));

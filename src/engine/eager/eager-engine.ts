@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../../errors.ts';
-import { silenceCpuBackend } from '../cpu-backend.ts';
+import { mendCpuBackend, silenceCpuBackend } from '../cpu-backend.ts';
 import type { Engine } from '../engine.ts';
 import { EagerProgram } from './eager-program.ts';
 
@@ -53,6 +53,7 @@ export async function openCpuEngine(): Promise<Engine> {
   await import('@tensorflow/tfjs-backend-cpu');
   await use('cpu');
   silenceCpuBackend();
+  mendCpuBackend();
   return engine('cpu', `tfjs-cpu ${version('tfjs-backend-cpu')}`);
 }
 

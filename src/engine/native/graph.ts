@@ -21,6 +21,7 @@ export interface Operation {
   readonly type: string;
   /** In the graph. TensorFlow's messages have it. */
   readonly name: string;
+  readonly inputs: readonly Output[];
 }
 
 export interface OutputShape {
@@ -44,8 +45,8 @@ const text = new TextEncoder();
 export class Graph implements Disposable {
   readonly pointer: Pointer;
   readonly api: CApi;
-  /** Ops so far. */
-  size = 0;
+  /** In the order in which they came. */
+  readonly operations: Operation[] = [];
   readonly #status: Status;
   readonly #functions = new Map<string, GraphFunction>();
   readonly #opDefs = new Map<string, OpDef>();
@@ -84,7 +85,7 @@ export class Graph implements Disposable {
       throw new Error(`operation ${type} has no attribute ${name}`);
     }
     // Names start with a letter, digit or dot; that of an internal op starts with an underscore.
-    const name = `${type.replace(/^_+/, '')}_${this.size}`;
+    const name = `${type.replace(/^_+/, '')}_${this.operations.length}`;
     const description = this.api.newOperation(this.pointer, type, name);
     let next = 0;
     for (const [i, argument] of definition.inputs.entries()) {
@@ -105,8 +106,9 @@ export class Graph implements Disposable {
     for (const operation of after) this.api.addControlInput(description, operation.pointer);
     const pointer = this.api.finishOperation(description, this.#status.pointer);
     this.#status.check(`operation ${type}`);
-    this.size++;
-    return { pointer: pointer as Pointer, type, name };
+    const operation = { pointer: pointer as Pointer, type, name, inputs };
+    this.operations.push(operation);
+    return operation;
   }
 
   /** A constant. Small ones are shared. `type` is a TF_DataType of the data's element size. */
@@ -172,7 +174,7 @@ export class Graph implements Disposable {
     }
     const made = {
       name,
-      results: outputs.map(({ oper, index }) => body.shapeOf({ pointer: oper, type: name, name }, index)),
+      results: outputs.map(({ oper, index }) => body.shapeOf({ pointer: oper, type: name, name, inputs: [] }, index)),
     };
     this.#functions.set(signature, made);
     return made;
@@ -202,14 +204,15 @@ export class Graph implements Disposable {
   #newConstant(type: number, shape: readonly number[], data: HostArray): Output {
     const tensor = newTensor(this.api, type, shape, data);
     try {
-      const name = `Const_${this.size}`;
+      const name = `Const_${this.operations.length}`;
       const description = this.api.newOperation(this.pointer, 'Const', name);
       this.api.setAttrTensor(description, 'value', tensor, this.#status.pointer);
       this.api.setAttrType(description, 'dtype', type);
       const pointer = this.api.finishOperation(description, this.#status.pointer);
       this.#status.check('operation Const');
-      this.size++;
-      return output({ pointer: pointer as Pointer, type: 'Const', name });
+      const constant = { pointer: pointer as Pointer, type: 'Const', name, inputs: [] };
+      this.operations.push(constant);
+      return output(constant);
     } finally {
       this.api.deleteTensor(tensor);
     }

@@ -49,10 +49,10 @@ export class NativeProgram implements Program {
     this.#session = session;
     this.#traced = traced;
     this.#sites = sites;
-    this.compiled = { seconds, ops: graph.size };
+    this.compiled = { seconds, ops: graph.operations.length };
     const outputs = [...traced.outputs.values()].map(({ at }) => at);
     this.#step = new RunPlan([...traced.inputs.values(), traced.counter], outputs, traced.assigns);
-    const reads = [...traced.variables.values()].map(({ read }) => ({ oper: read.pointer, index: 0 }));
+    const reads = [...traced.variables.values()].map(({ value }) => value);
     this.#read = new RunPlan([], reads, []);
   }
 
@@ -119,8 +119,7 @@ export class NativeProgram implements Program {
 
   /**
    * A fetch is a reference to the variable's buffer, and TensorFlow writes no buffer that somebody else refers to: a step
-   * assigns new ones, and an optimizer that updates in place copies first what is referred to
-   * (training_op_helpers.h, PrepareToUpdateVariable).
+   * assigns new ones. Of a state that steps write into (rows-in-place.ts) it is a copy.
    */
   async snapshot(names: readonly string[]): Promise<StateSnapshot> {
     contract.checkStateNames(this.#definition, names);

@@ -7,10 +7,14 @@ import { DATA_TYPE, type Output } from './c-api.ts';
 import { type Graph, type Operation, output } from './graph.ts';
 import type { GraphBackend } from './graph-backend.ts';
 import type { OpSites } from './op-sites.ts';
+import { isScatter, rowsWritten, type WrittenRows, writeInPlace } from './rows-in-place.ts';
 
 /** A state tensor in the graph: a resource variable, and how to read and to overwrite it. */
 interface Variable {
+  readonly handle: Output;
   readonly read: Operation;
+  /** What a reader may keep while steps go on: a copy where they write into the variable's own memory. */
+  readonly value: Output;
   readonly written: Output;
   readonly write: Operation;
 }
@@ -22,7 +26,7 @@ export interface TracedProgram {
   /** uint64 [2]: what the counters of all random streams start from. */
   readonly counter: Output;
   readonly outputs: ReadonlyMap<string, { readonly at: Output; readonly dtype: DType; readonly shape: number[] }>;
-  /** Assigns the new state. Each waits until the old value is read. */
+  /** Assigns the new state, or writes it into the old one. Each waits until the old value is read. */
   readonly assigns: readonly Operation[];
 }
 
@@ -42,7 +46,6 @@ export function trace(
       addVariable(graph, name, spec.shape, DATA_TYPE[spec.dtype]),
     ]),
   );
-  const handleOf = new Map([...variables].map(([name, { handle }]) => [name, handle]));
   const inputs = new Map(
     Object.entries(definition.inputs).map(([name, spec]) => [
       name,
@@ -52,6 +55,7 @@ export function trace(
   const counter = graph.placeholder(DATA_TYPE.uint64, [2]);
   const outputs = new Map<string, { at: Output; dtype: DType; shape: number[] }>();
   const assigns: Operation[] = [];
+  const ends: Operation[] = [];
 
   backend.trace(graph, sites, () => {
     const state: Tensors = {};
@@ -71,37 +75,49 @@ export function trace(
     const result = callProgram(definition.fn, state, fed, random);
     contract.checkResult(definition, result);
 
-    for (const [name, tensor] of Object.entries(result.state ?? {})) {
-      const value = backend.outputOf(tensor);
-      const type = { type: DATA_TYPE[definition.state[name]!.dtype] };
-      assigns.push(
-        graph.add('AssignVariableOp', [handleOf.get(name)!, value], { dtype: type }, [variables.get(name)!.read]),
-      );
-    }
     for (const [name, tensor] of Object.entries(result.outputs)) {
       const dtype = contract.hostDType(definition, `output "${name}"`, tensor);
       const value = tensor.dtype === 'bool' ? tf.cast(tensor, 'int32') : tensor;
       // Through an Identity: an input or a state tensor may be returned as it is, and one tensor under two names.
-      const at = output(graph.add('Identity', [backend.outputOf(value)]));
+      const identity = graph.add('Identity', [backend.outputOf(value)]);
+      const at = output(identity);
       outputs.set(name, { at, dtype, shape: [...tensor.shape] });
+      ends.push(identity);
     }
+    const next = Object.entries(result.state ?? {}).map(([name, tensor]) => [name, backend.outputOf(tensor)] as const);
+    // Rows are written in place only where nobody keeps the old ones: those who might come first.
+    const [scattered, whole] = partition(next, ([, value]) => isScatter(graph, value));
+    const written: WrittenRows[] = [];
+    for (const [name, value] of [...whole, ...scattered]) {
+      const variable = variables.get(name)!;
+      const rows = rowsWritten(graph, value, variable.read);
+      if (rows === null) {
+        const type = { type: DATA_TYPE[definition.state[name]!.dtype] };
+        assigns.push(graph.add('AssignVariableOp', [variable.handle, value], { dtype: type }, [variable.read]));
+      } else {
+        written.push(rows);
+        variables.set(name, { ...variable, value: output(graph.add('DeepCopy', [output(variable.read)])) });
+      }
+    }
+    assigns.push(...writeInPlace(graph, written, [...assigns, ...ends]));
   });
   return { variables, inputs, counter, outputs, assigns };
 }
 
-function addVariable(
-  graph: Graph,
-  name: string,
-  shape: readonly number[],
-  type: number,
-): Variable & { readonly handle: Output } {
+function partition<T>(values: readonly T[], isFirst: (value: T) => boolean): [T[], T[]] {
+  return [values.filter(isFirst), values.filter((value) => !isFirst(value))];
+}
+
+function addVariable(graph: Graph, name: string, shape: readonly number[], type: number): Variable {
   const handle = output(
     graph.add('VarHandleOp', [], { dtype: { type }, shape: { shape }, shared_name: { string: name } }),
   );
   const written = graph.placeholder(type, shape);
+  const read = graph.add('ReadVariableOp', [handle], { dtype: { type } });
   return {
     handle,
-    read: graph.add('ReadVariableOp', [handle], { dtype: { type } }),
+    read,
+    value: output(read),
     written,
     write: graph.add('AssignVariableOp', [handle, written], { dtype: { type } }),
   };
