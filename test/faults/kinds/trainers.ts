@@ -2,6 +2,7 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type FaultKind, Judged, type LogKind } from '../fault.ts';
 import type { Ground } from '../ground.ts';
+import type { LifeEnd } from '../life.ts';
 import { demandKilled } from '../lives.ts';
 import { mountMemory, unmount } from '../mounts.ts';
 import { trial } from '../protocol-run.ts';
@@ -37,20 +38,29 @@ export const trainerKilled: FaultKind = {
   log: 'file',
   trainer: 'real',
   async run(ground, draw) {
-    const at = draw.below('operation', Math.floor((await operationsOfTraining(ground)) * 0.8));
+    let at = draw.below('operation', Math.floor((await operationsOfTraining(ground)) * 0.8));
     const act = draw.pick('act', ['kill', 'half-kill'] as const);
     let moment = `${act} at operation ${at}`;
     return trial(
       () => moment,
       async () => {
-        const run = await newTrainerRun(ground, 'file');
-        const end = await startTraining(run, { fileFault: { at, act, within: run.folder } }).ended;
+        let run = await newTrainerRun(ground, 'file');
+        let end = await killedAt(run);
+        // The quicker the steps, the fewer commits come beside them: a training may end before it has done so much.
+        for (; end.code === 0 && at > 0; end = await killedAt(run)) {
+          at = Math.floor(at / 2);
+          run = await newTrainerRun(ground, 'file');
+        }
         moment = `${act} at ${end.operations[0]?.operation} (operation ${at})`;
         demandKilled(end, moment);
         await judgeTrainer(ground, run);
         return 'recovered identical';
       },
     );
+
+    function killedAt(run: TrainerRun): Promise<LifeEnd> {
+      return startTraining(run, { fileFault: { at, act, within: run.folder } }).ended;
+    }
   },
 };
 
