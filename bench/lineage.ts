@@ -13,6 +13,7 @@ import { loadPipeline } from '../src/cli/load-pipeline.ts';
 import { wholeNumber } from '../src/cli/options.ts';
 import type { StepJournal } from '../src/codec/records.ts';
 import { openLog } from '../src/log/open-log.ts';
+import { NOWHERE } from '../src/operators/position.ts';
 import { type Benchmark, type BenchmarkResult, goal } from './benchmark.ts';
 import { megabytes, short } from './table.ts';
 
@@ -112,18 +113,6 @@ async function writeRun(scratch: string, options: LineageOptions, note: (line: s
   const store = await openFolderStore(blobs);
   const committer = await openCommitter({ log, store, run: id, seed: 1, config, engine: 'none' });
   const noKeys = keysDigest(new Float32Array(0));
-  const position = {
-    epoch: 0,
-    samples: 0,
-    windows: 0,
-    next: [],
-    turn: 0,
-    bounds: null,
-    window: null,
-    seen: [],
-    encoder: null,
-    archive: null,
-  };
   let digest: Uint8Array = ZERO_DIGEST;
   for (let first = 1; first <= options.steps; first += options.everySteps) {
     const last = Math.min(options.steps, first + options.everySteps - 1);
@@ -142,7 +131,7 @@ async function writeRun(scratch: string, options: LineageOptions, note: (line: s
       journal.push(entry);
       digest = entry.digest;
     }
-    await committer.commit({ step: last, state: {}, position, journal, negatives: [], queue: null });
+    await committer.commit({ step: last, state: {}, position: NOWHERE, journal, negatives: [], queue: null });
     if ((first - 1) % (50 * options.everySteps) === 0) note(`writing the journal: ${last} of ${options.steps} steps`);
   }
   await committer.close();

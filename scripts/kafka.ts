@@ -5,9 +5,9 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { RepulsorError } from '../src/errors.ts';
 import { startBroker } from './kafka/broker.ts';
 import { cacheFolder, KAFKA_VERSION } from './kafka/jars.ts';
+import { runScript } from './run-script.ts';
 
 export { freePort } from './free-port.ts';
 export { type Broker, type BrokerOptions, startBroker } from './kafka/broker.ts';
@@ -38,12 +38,4 @@ async function main(): Promise<void> {
   await broker.ended;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  main().catch((error: unknown) => {
-    const usage = error instanceof TypeError;
-    console.error(error instanceof Error ? error.message : error);
-    if (error instanceof RepulsorError) console.error(error.hint);
-    if (usage) console.error(USAGE);
-    process.exitCode = error instanceof RepulsorError ? error.exitStatus : usage ? 2 : 1;
-  });
-}
+if (process.argv[1] === fileURLToPath(import.meta.url)) runScript(main, USAGE);

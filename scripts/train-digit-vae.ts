@@ -5,11 +5,11 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openEngine } from '../src/engine/choose.ts';
-import { RepulsorError } from '../src/errors.ts';
 import { digits } from '../src/ingest/digits.ts';
 import { exportScale, exportVae } from './digit-vae/export.ts';
 import { measureVae, type VaeMeasures } from './digit-vae/measure.ts';
 import { trainVae } from './digit-vae/train.ts';
+import { runScript } from './run-script.ts';
 
 const USAGE = `Usage: npm run digit-vae -- --to FOLDER [--steps N] [--seed N] [--engine native|cpu] [--json]
 
@@ -87,12 +87,4 @@ held-out digits, root mean square error of a pixel in [-1, 1]: ${error.toFixed(4
 deviation of the latents ${deviation.toFixed(3)}: multiplied by ${scale} (scaling_factor in config.json) it is 1`);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  main().catch((error: unknown) => {
-    const usage = error instanceof TypeError;
-    console.error(error instanceof Error ? error.message : error);
-    if (error instanceof RepulsorError) console.error(error.hint);
-    if (usage) console.error(USAGE);
-    process.exitCode = error instanceof RepulsorError ? error.exitStatus : usage ? 2 : 1;
-  });
-}
+if (process.argv[1] === fileURLToPath(import.meta.url)) runScript(main, USAGE);

@@ -1,6 +1,6 @@
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import { byTopic, type StreamPosition } from './position.ts';
+import { byTopic, NOWHERE, type StreamPosition } from './position.ts';
 import { type Since, spellSince } from './since.ts';
 import { nothingToRead, type PlaceRange, sourceRanges } from './source-ranges.ts';
 
@@ -31,18 +31,7 @@ export async function beginPosition(
     for (const [topic, places] of byTopic(bounds))
       if (places.every(({ begin, end }) => begin >= end)) throw nothingToRead(topic, nothingSince(since));
   const next = bounds.map(({ topic, partition, begin }) => ({ topic, partition, offset: begin }));
-  return {
-    epoch: 0,
-    samples: 0,
-    windows: 0,
-    next,
-    turn: 0,
-    seen: [],
-    bounds: follow ? null : bounds,
-    window: null,
-    encoder: null,
-    archive: null,
-  };
+  return { ...NOWHERE, next, bounds: follow ? null : bounds };
 }
 
 function notThere({ topic, partition, earliest, end }: PlaceRange, offset: number): RepulsorError {

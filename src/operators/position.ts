@@ -89,6 +89,20 @@ export interface StreamPosition {
   readonly archive: ArchivePosition | null;
 }
 
+/** Of a run that has read nothing yet, of no topic. */
+export const NOWHERE: StreamPosition = {
+  epoch: 0,
+  samples: 0,
+  windows: 0,
+  next: [],
+  turn: 0,
+  seen: [],
+  bounds: null,
+  window: null,
+  encoder: null,
+  archive: null,
+};
+
 /** Order of partitions everywhere: by topic (UTF-16 code units), then by number. */
 export function comparePlaces(a: Place, b: Place): number {
   if (a.topic === b.topic) return a.partition - b.partition;

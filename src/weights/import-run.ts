@@ -3,25 +3,11 @@ import { openCommitter } from '../checkpoint/commit.ts';
 import { openFolderStore } from '../checkpoint/folder-store.ts';
 import { createRunFolder, type RunFolder } from '../checkpoint/run-folder.ts';
 import type { Log } from '../log/log.ts';
-import type { StreamPosition } from '../operators/position.ts';
+import { NOWHERE } from '../operators/position.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import { readWeights } from './import-weights.ts';
 import { weightsBlobs } from './weights-blobs.ts';
 import type { WeightsFile } from './weights-file.ts';
-
-/** A run that has read nothing yet. */
-const NOWHERE: StreamPosition = {
-  epoch: 0,
-  samples: 0,
-  windows: 0,
-  encoder: null,
-  seen: [],
-  next: [],
-  turn: 0,
-  bounds: null,
-  window: null,
-  archive: null,
-};
 
 /**
  * Makes a new run in `folder` whose one commit, of step 0, holds a file's weights: to sample from, to export, and for another

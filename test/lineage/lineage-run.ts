@@ -2,7 +2,7 @@ import type { Committer } from '../../src/checkpoint/commit.ts';
 import { keysDigest, ZERO_DIGEST } from '../../src/checkpoint/digest.ts';
 import { journalEntry } from '../../src/checkpoint/journal.ts';
 import type { StepJournal } from '../../src/codec/records.ts';
-import type { SampleId } from '../../src/operators/position.ts';
+import { NOWHERE, type SampleId } from '../../src/operators/position.ts';
 
 export const LINEAGE_RUN = 'a.run-with.dots';
 
@@ -60,18 +60,13 @@ export async function commitSteps(committer: Committer, { step, digest }: Made, 
     journal.push(entry);
     last = entry.digest;
   }
-  const position = {
-    epoch: 0,
-    samples: 0,
-    windows: 0,
-    next: [],
-    turn: 0,
-    bounds: null,
-    window: null,
-    seen: [],
-    encoder: null,
-    archive: null,
-  };
-  await committer.commit({ step: step + steps.steps, state: {}, position, journal, negatives: [], queue: null });
+  await committer.commit({
+    step: step + steps.steps,
+    state: {},
+    position: NOWHERE,
+    journal,
+    negatives: [],
+    queue: null,
+  });
   return { step: step + steps.steps, digest: last };
 }

@@ -3,20 +3,9 @@ import { decode as decodeRecord, encode } from '../../src/codec/single-object.ts
 import { type BatchesSettings, openBatches } from '../../src/operators/batches.ts';
 import { asDeadLetter } from '../../src/operators/dead-letter.ts';
 import type { Rejection } from '../../src/operators/sample.ts';
-import { MemoryLog } from './memory-log.ts';
-import { imageBatch, names, SETTINGS, take } from './streams.ts';
+import { imageBatch, names, SETTINGS, take, topicOf } from './streams.ts';
 
 const garbage = Uint8Array.of(1, 2, 3);
-
-async function topicOf(values: (Uint8Array | null)[]): Promise<MemoryLog> {
-  const log = new MemoryLog();
-  await log.createTopic('images');
-  await log.append(
-    'images',
-    values.map((value) => ({ value })),
-  );
-  return log;
-}
 
 /** Takes everything, and gives what was set aside and counted. */
 async function run(values: (Uint8Array | null)[], settings: Partial<BatchesSettings> = {}) {

@@ -3,18 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Encoding } from '../../src/codec/records.ts';
 import { encode } from '../../src/codec/single-object.ts';
 import { openBatches } from '../../src/operators/batches.ts';
-import { MemoryLog } from './memory-log.ts';
-import { imageBatch, SETTINGS, take } from './streams.ts';
-
-async function topicOf(values: Uint8Array[]): Promise<MemoryLog> {
-  const log = new MemoryLog();
-  await log.createTopic('images');
-  await log.append(
-    'images',
-    values.map((value) => ({ value })),
-  );
-  return log;
-}
+import { imageBatch, SETTINGS, take, topicOf } from './streams.ts';
 
 const record = (shape: number[], encoding: Encoding, images: Uint8Array[], labels: number[] | null = null) =>
   encode('image-batch', { shape, encoding, images, labels, eventTime: 12, source: '', encoder: null });

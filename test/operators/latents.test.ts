@@ -7,8 +7,7 @@ import type { StreamPosition } from '../../src/operators/position.ts';
 import { rebuildBatches } from '../../src/operators/rebuild-batches.ts';
 import type { Rejection } from '../../src/operators/sample.ts';
 import { normals } from '../../src/random/philox.ts';
-import { MemoryLog } from './memory-log.ts';
-import { names, SETTINGS, take } from './streams.ts';
+import { names, SETTINGS, take, topicOf } from './streams.ts';
 
 const SCALE = 0.18215;
 const A: Encoder = { sha256: 'a'.repeat(64), decoder: 'd'.repeat(64), scale: SCALE };
@@ -39,16 +38,6 @@ const moments = (mean: readonly number[], std: readonly number[]) =>
     source: '',
     encoder: A,
   });
-
-async function topicOf(values: Uint8Array[]): Promise<MemoryLog> {
-  const log = new MemoryLog();
-  await log.createTopic('images');
-  await log.append(
-    'images',
-    values.map((value) => ({ value })),
-  );
-  return log;
-}
 
 async function run(values: Uint8Array[], settings: Partial<BatchesSettings> = {}) {
   const letters: Rejection[] = [];

@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import type { Batch } from '../../src/operators/batch.ts';
 import { isFromArchive } from '../../src/operators/mix.ts';
 import { neededOffsets } from '../../src/operators/needed-offsets.ts';
-import { isSamePlace, type SampleId, type StreamPosition } from '../../src/operators/position.ts';
+import { isSamePlace, type SampleId } from '../../src/operators/position.ts';
 import { rebuildBatches } from '../../src/operators/rebuild-batches.ts';
 import { MemoryLog } from './memory-log.ts';
 import { storedPosition } from './stored-position.ts';
-import { imageBatch, SETTINGS, SHAPE, sourcePlans, take, write, writeAll } from './streams.ts';
+import { imageBatch, SETTINGS, SHAPE, sourcePlans, take, takeInPieces, write, writeAll } from './streams.ts';
 
 const mixes = fc.record({
   topic: fc.constant(null),
@@ -53,14 +53,7 @@ describe('a mixed stream', () => {
         const log = new MemoryLog();
         const settings = { ...rest, topics: await writeAll(log, plans) };
         const whole = await take(log, settings);
-        const pieces = [];
-        let position: StreamPosition | null = null;
-        for (const most of [...cuts, Number.POSITIVE_INFINITY]) {
-          const piece = await take(log, { ...settings, position }, most);
-          pieces.push(...piece);
-          const last = piece.at(-1);
-          if (last !== undefined) position = storedPosition(last.position);
-        }
+        const pieces = await takeInPieces(log, settings, cuts);
         expect(pieces).toEqual(whole);
         expect(log.openReads).toBe(0);
       }),

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { StreamPosition } from '../../src/operators/position.ts';
 import { MemoryLog } from './memory-log.ts';
 import { storedPosition } from './stored-position.ts';
-import { fullNames, imageBatch, sourcePlans, take, write, writeAll } from './streams.ts';
+import { fullNames, imageBatch, sourcePlans, take, takeInPieces, write, writeAll } from './streams.ts';
 
 const shapes = fc.record({
   plans: sourcePlans,
@@ -23,14 +22,7 @@ describe('a bounded stream', () => {
         const log = new MemoryLog();
         const settings = { ...rest, topics: await writeAll(log, plans) };
         const whole = await take(log, settings);
-        const pieces = [];
-        let position: StreamPosition | null = null;
-        for (const most of [...cuts, Number.POSITIVE_INFINITY]) {
-          const piece = await take(log, { ...settings, position }, most);
-          pieces.push(...piece);
-          const last = piece.at(-1);
-          if (last !== undefined) position = storedPosition(last.position);
-        }
+        const pieces = await takeInPieces(log, settings, cuts);
         expect(pieces).toEqual(whole);
         expect(log.openReads).toBe(0);
       }),

@@ -3,7 +3,9 @@ import { encode } from '../../src/codec/single-object.ts';
 import type { Log } from '../../src/log/log.ts';
 import type { Batch } from '../../src/operators/batch.ts';
 import { type BatchesSettings, openBatches } from '../../src/operators/batches.ts';
-import type { MemoryLog } from './memory-log.ts';
+import type { StreamPosition } from '../../src/operators/position.ts';
+import { MemoryLog } from './memory-log.ts';
+import { storedPosition } from './stored-position.ts';
 
 /** A topic to be: for each record its partition and images, or what else lies there. */
 export interface TopicPlan {
@@ -130,3 +132,31 @@ export const fullNames = (batches: readonly Batch[]): string[] =>
 /** `partition/offset#index` of every sample. */
 export const names = (batches: readonly Batch[]): string[] =>
   batches.flatMap(({ ids }) => ids.map(({ partition, offset, index }) => `${partition}/${offset}#${index}`));
+
+/** The same by several lives, one after the other: each takes so many batches at most, and goes on from what was stored; the last takes the rest. */
+export async function takeInPieces(
+  log: MemoryLog,
+  settings: Partial<BatchesSettings>,
+  cuts: readonly number[],
+): Promise<Batch[]> {
+  const pieces: Batch[] = [];
+  let position: StreamPosition | null = null;
+  for (const most of [...cuts, Number.POSITIVE_INFINITY]) {
+    const piece = await take(log, { ...settings, position }, most);
+    pieces.push(...piece);
+    const last = piece.at(-1);
+    if (last !== undefined) position = storedPosition(last.position);
+  }
+  return pieces;
+}
+
+/** A log whose topic `images` holds records of these values. */
+export async function topicOf(values: readonly (Uint8Array | null)[]): Promise<MemoryLog> {
+  const log = new MemoryLog();
+  await log.createTopic('images');
+  await log.append(
+    'images',
+    values.map((value) => ({ value })),
+  );
+  return log;
+}

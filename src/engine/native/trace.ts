@@ -86,7 +86,8 @@ export function trace(
     }
     const next = Object.entries(result.state ?? {}).map(([name, tensor]) => [name, backend.outputOf(tensor)] as const);
     // Rows are written in place only where nobody keeps the old ones: those who might come first.
-    const [scattered, whole] = partition(next, ([, value]) => isScatter(graph, value));
+    const whole = next.filter(([, value]) => !isScatter(graph, value));
+    const scattered = next.filter(([, value]) => isScatter(graph, value));
     const written: WrittenRows[] = [];
     for (const [name, value] of [...whole, ...scattered]) {
       const variable = variables.get(name)!;
@@ -102,10 +103,6 @@ export function trace(
     assigns.push(...writeInPlace(graph, written, [...assigns, ...ends]));
   });
   return { variables, inputs, counter, outputs, assigns };
-}
-
-function partition<T>(values: readonly T[], isFirst: (value: T) => boolean): [T[], T[]] {
-  return [values.filter(isFirst), values.filter((value) => !isFirst(value))];
 }
 
 function addVariable(graph: Graph, name: string, shape: readonly number[], type: number): Variable {
