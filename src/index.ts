@@ -7,6 +7,8 @@ export type {
   Engine,
   HostTensor,
   HostTensors,
+  InputSpec,
+  InputValue,
   Program,
   ProgramDefinition,
   ProgramFunction,
@@ -53,7 +55,15 @@ export type { DecodedRecord, ReadRecord, Rejection } from './operators/sample.ts
 export { shuffle } from './operators/shuffle.ts';
 export type { Field } from './sampling/field.ts';
 export { type Integration, integrate } from './sampling/integrate.ts';
-export { type SampleRequest, type Samples, sample } from './sampling/sampler.ts';
+export {
+  type ImageRequest,
+  openSampler,
+  type SampleRequest,
+  type Sampler,
+  type SamplerSettings,
+  type Samples,
+  sample,
+} from './sampling/sampler.ts';
 export { alignment } from './statistics/alignment.ts';
 export { effectiveRank } from './statistics/effective-rank.ts';
 export type { Features } from './statistics/features.ts';

@@ -22,12 +22,24 @@ export interface TensorSpec {
   readonly dtype: DType;
 }
 
+/**
+ * What an input must be. A size that has a name is left open: every run may have another, the same wherever the name stands.
+ * ['batch', 28, 28, 1] takes any number of images.
+ */
+export interface InputSpec {
+  readonly shape: readonly (number | string)[];
+  readonly dtype: DType;
+}
+
 /** A tensor's value on the host, row-major. */
 export interface HostTensor extends TensorSpec {
   readonly data: Float32Array | Int32Array;
 }
 
 export type HostTensors = Record<string, HostTensor>;
+
+/** Numbers, row-major; with their shape where more than one of its sizes is open. */
+export type InputValue = Float32Array | Int32Array | HostTensor;
 export type Tensors = Record<string, Tensor>;
 
 /**
@@ -43,8 +55,8 @@ export interface Random {
 }
 
 /**
- * A pure function from state and inputs to new state and outputs. Called once on the native engine (traced), once a
- * run on the others. It makes tensors freely: the engine disposes all of them but those it returns.
+ * A pure function from state and inputs to new state and outputs. Called once for each shape of its inputs on the native engine
+ * (traced), once a run on the others. It makes tensors freely: the engine disposes all of them but those it returns.
  * `state` of the result holds only the tensors that change; a name absent from it keeps its value. It may not look at
  * values (dataSync, print): on the native engine there are none yet.
  */
@@ -61,7 +73,11 @@ export interface ProgramDefinition {
   readonly seed: number;
   /** The initial state, by name. It then lives on the device. */
   readonly state: HostTensors;
-  readonly inputs: Record<string, TensorSpec>;
+  /**
+   * With open sizes the native engine traces at the first run with new ones, and keeps what it traced as long as the program:
+   * right for a few shapes, not for one of thousands a run. Errors of the function are then the run's.
+   */
+  readonly inputs: Record<string, InputSpec>;
   readonly fn: ProgramFunction;
   /** Of the products that are left to the program (src/engine/product.ts); fp32 where it is not said. */
   readonly precision?: Precision;
@@ -94,8 +110,8 @@ export interface OpTime {
 /** A compiled function and its state. Owned by whoever compiled it, who calls `dispose`. */
 export interface Program {
   /**
-   * Seconds spent on tracing, and ops in the graph (0 where nothing is compiled). The graph is optimized at the first
-   * run, which takes up to some seconds longer than the next.
+   * Seconds spent on tracing so far, and ops in the graph (0 where nothing is compiled). The graph is optimized at the first
+   * run of each shape, which takes up to some seconds longer than the next.
    */
   readonly compiled: { readonly seconds: number; readonly ops: number };
   /**
@@ -104,12 +120,12 @@ export interface Program {
    * `step` counts the random streams. Runs of one program never overlap: a call waits for the one before.
    * @throws RepulsorError ENGINE_FAILED naming the input that is missing or misshapen, or what the engine said.
    */
-  run(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<HostTensors>;
+  run(inputs: Readonly<Record<string, InputValue>>, step: number): Promise<HostTensors>;
   /**
    * One run as above, slower, that also tells what each op of the graph took (src/engine/native/op-times.ts). Absent where
    * nothing is compiled.
    */
-  profile?(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<OpTime[]>;
+  profile?(inputs: Readonly<Record<string, InputValue>>, step: number): Promise<OpTime[]>;
   /** Copies of the state, consistent with each other (taken between two runs). All of it, or the names given. */
   readState(names?: readonly string[]): Promise<HostTensors>;
   /**

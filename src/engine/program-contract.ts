@@ -1,7 +1,16 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../errors.ts';
 import { failureSite } from './call-site.ts';
-import type { DType, HostTensors, ProgramDefinition, ProgramFunction, TensorSpec } from './engine.ts';
+import type {
+  DType,
+  HostTensors,
+  InputSpec,
+  InputValue,
+  ProgramDefinition,
+  ProgramFunction,
+  TensorSpec,
+} from './engine.ts';
+import { concrete, isTensor, sizesOf } from './input-shapes.ts';
 
 /** What every engine checks the same way, so that a mistake reads the same wherever it is made. */
 
@@ -17,7 +26,7 @@ export function signatureOf(definition: ProgramDefinition): ProgramSignature {
 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
-const describe = (spec: TensorSpec): string => `${spec.dtype} [${spec.shape.join(', ')}]`;
+const describe = (spec: InputSpec): string => `${spec.dtype} [${spec.shape.join(', ')}]`;
 
 function refuse(program: string, what: string, hint: string): never {
   throw new RepulsorError('ENGINE_FAILED', `program "${program}": ${what}`, { hint });
@@ -35,10 +44,26 @@ function checkData(program: string, what: string, spec: TensorSpec, data: unknow
   }
 }
 
+/** What a run is fed: each input's numbers, and its shape with nothing left open. */
+export interface Fed {
+  readonly specs: Readonly<Record<string, TensorSpec>>;
+  readonly data: Readonly<Record<string, Float32Array | Int32Array>>;
+}
+
 /** @throws RepulsorError ENGINE_FAILED naming the input that is missing, unknown, or of the wrong type or size. */
-export function checkInputs(definition: ProgramSignature, inputs: Record<string, unknown>): void {
-  for (const [name, spec] of Object.entries(definition.inputs)) {
-    checkData(definition.name, `input "${name}"`, spec, inputs[name]);
+export function checkInputs(definition: ProgramSignature, inputs: Readonly<Record<string, InputValue>>): Fed {
+  const sizes = sizesOf(definition.inputs, inputs);
+  const specs: Record<string, TensorSpec> = {};
+  const data: Record<string, Float32Array | Int32Array> = {};
+  for (const [name, open] of Object.entries(definition.inputs)) {
+    const [what, value] = [`input "${name}"`, inputs[name]];
+    const found = concrete(open, sizes);
+    if (isTensor(value)) checkShape(definition.name, what, found ?? open, value);
+    const spec = found ?? refuseOpen(definition.name, what, open, value);
+    const numbers = isTensor(value) ? value.data : value;
+    checkData(definition.name, what, spec, numbers);
+    data[name] = numbers!;
+    specs[name] = spec;
   }
   for (const name of Object.keys(inputs)) {
     if (!Object.hasOwn(definition.inputs, name)) {
@@ -49,6 +74,26 @@ export function checkInputs(definition: ProgramSignature, inputs: Record<string,
       );
     }
   }
+  return { specs, data };
+}
+
+function checkShape(program: string, what: string, spec: InputSpec, value: TensorSpec): void {
+  if (value.dtype === spec.dtype && String(value.shape) === String(spec.shape)) return;
+  refuse(
+    program,
+    `${what} is ${describe(spec)}, and ${describe(value)} does not fit`,
+    'sizes of one name are the same in all inputs of a run',
+  );
+}
+
+function refuseOpen(program: string, what: string, spec: InputSpec, value: unknown): never {
+  const { length } = (value ?? {}) as { length?: number };
+  const got = value === undefined ? 'is missing' : `of ${length ?? '?'} numbers has no shape`;
+  return refuse(
+    program,
+    `${what} ${got}: it is ${describe(spec)}`,
+    'give as many numbers as whole rows have; where several sizes are open, give { shape, dtype, data }',
+  );
 }
 
 /** @throws RepulsorError ENGINE_FAILED when a step is none, or its number could not be told apart from another's. */

@@ -1,6 +1,6 @@
 import type { Engine, HostTensor } from '../engine/engine.ts';
 import { sizeOf } from '../model/parameters.ts';
-import { sample } from '../sampling/sampler.ts';
+import { openSampler } from '../sampling/sampler.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import { trainLayout } from '../trainer/train-state.ts';
 import type { ImageSet } from './image-set.ts';
@@ -14,7 +14,7 @@ export interface RunImagesSettings {
   readonly onProgress?: (done: number) => void;
 }
 
-/** Numbers of images drawn by one compiled program, at most: 64 MB of them, and as much again of noise. */
+/** Numbers of images drawn at once, at most: 64 MB of them, and as much again of noise. */
 const NUMBERS = 2 ** 24;
 
 /** Images that a model draws, from flat weights (`trainLayout`), as the pipeline's `sampling` says. */
@@ -31,15 +31,20 @@ export function runImages(
     shape: model.input,
     total: samples,
     async *chunks() {
-      for (let first = 0; first < samples; first += atOnce) {
-        const count = Math.min(atOnce, samples - first);
-        const asked = Array.from({ length: count }, (_, i) => labels[(first + i) % labels.length]!);
-        const { images } = await sample(engine, {
-          ...{ model, transport, sampling, parameters, seed, first, labels: asked },
-          layout: trainLayout(pipeline),
-          onProgress: (done) => onProgress?.((first + done * count) / samples),
-        });
-        yield { images, labels: Int32Array.from(asked) };
+      const layout = trainLayout(pipeline);
+      const sampler = await openSampler(engine, { model, transport, sampling, parameters, layout });
+      try {
+        for (let first = 0; first < samples; first += atOnce) {
+          const count = Math.min(atOnce, samples - first);
+          const asked = Array.from({ length: count }, (_, i) => labels[(first + i) % labels.length]!);
+          const { images } = await sampler.draw({
+            ...{ seed, first, labels: asked },
+            onProgress: (done) => onProgress?.((first + done * count) / samples),
+          });
+          yield { images, labels: Int32Array.from(asked) };
+        }
+      } finally {
+        sampler.dispose();
       }
     },
   };

@@ -17,7 +17,7 @@ export interface SiTBatch {
 /** A SiT on an engine. Owned by whoever compiled it, who calls `dispose`. */
 export interface CompiledSiT {
   /**
-   * What the model predicts, (B, H, W, C) float32, and the activations (B, N, D) after each block that was asked for.
+   * For any number of images what the model predicts, (B, H, W, C) float32, and the activations (B, N, D) after each block that was asked for.
    * @throws RepulsorError ENGINE_FAILED naming what is missing or misshapen
    */
   forward(batch: SiTBatch): Promise<{ readonly output: Float32Array; readonly features: readonly Float32Array[] }>;
@@ -25,13 +25,14 @@ export interface CompiledSiT {
 }
 
 /**
- * A SiT ready to run on batches of `batch` images. `blocks`, counted from 1: whose activations are wanted.
+ * A SiT ready to run; each new number of images is compiled at its first batch. `blocks`, counted from 1: whose activations are
+ * wanted.
  * @throws RepulsorError ENGINE_FAILED
  */
 export async function compileSiT(
   engine: Engine,
   { model, parameters }: SiT,
-  { batch, blocks = [] }: { readonly batch: number; readonly blocks?: readonly number[] },
+  { blocks = [] }: { readonly blocks?: readonly number[] } = {},
 ): Promise<CompiledSiT> {
   const layout = sitLayout(model);
   const program = await engine.compile({
@@ -39,9 +40,9 @@ export async function compileSiT(
     seed: 0,
     state: { parameters: { shape: [parameters.length], dtype: 'float32', data: parameters } },
     inputs: {
-      x: { shape: [batch, ...model.input], dtype: 'float32' },
-      t: { shape: [batch], dtype: 'float32' },
-      labels: { shape: [batch], dtype: 'int32' },
+      x: { shape: ['batch', ...model.input], dtype: 'float32' },
+      t: { shape: ['batch'], dtype: 'float32' },
+      labels: { shape: ['batch'], dtype: 'int32' },
     },
     fn: (state, inputs) => {
       const [t, labels] = [inputs['t'] as Tensor1D, inputs['labels'] as Tensor1D];

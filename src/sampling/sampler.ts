@@ -16,7 +16,8 @@ import type { Field } from './field.ts';
 import { guidanceAt, guided } from './guidance.ts';
 import { evaluations, integrate } from './integrate.ts';
 
-export interface SampleRequest {
+/** What is drawn from, and how. */
+export interface SamplerSettings {
   readonly model: SiTSettings;
   /** The weights to sample from (the EMA's), flat, as `layout` says. */
   readonly parameters: HostTensor | Float32Array;
@@ -26,6 +27,10 @@ export interface SampleRequest {
   readonly transport?: TransportSettings;
   /** Default: Euler in 25 steps, guidance 1.5. */
   readonly sampling?: Partial<SolverSettings & GuidanceSettings>;
+}
+
+/** What to draw. */
+export interface ImageRequest {
   /** One class per image wanted. */
   readonly labels: readonly number[];
   readonly seed: number;
@@ -37,6 +42,21 @@ export interface SampleRequest {
   readonly onProgress?: (done: number) => void;
 }
 
+export type SampleRequest = SamplerSettings & ImageRequest;
+
+/** Weights ready to be drawn from, again and again: compiled once. Owned by whoever opened it, who calls `dispose`. */
+export interface Sampler {
+  /**
+   * Draws one image a label. Image i depends on its noise, its label and, for what an SDE adds, (seed, i) alone: neither on
+   * how many are asked for nor on their order elsewhere.
+   * @throws RepulsorError USAGE for labels or noise that do not fit the model, DIVERGED, and what the engine throws
+   */
+  draw(request: ImageRequest): Promise<Samples>;
+  /** Takes other weights of the same model. @throws RepulsorError ENGINE_FAILED where they do not fit */
+  load(parameters: HostTensor | Float32Array): Promise<void>;
+  dispose(): void;
+}
+
 /** What was drawn. Both (n, H, W, C), row-major, in the model's own range, which is [-1, 1] for images of bytes. */
 export interface Samples {
   readonly images: Float32Array;
@@ -46,72 +66,86 @@ export interface Samples {
   readonly evaluations: number;
 }
 
-/** Images of one engine call. The last call of a request is filled up, so that one program serves all. */
+/** Images of one engine call. The last call of a larger request is filled up, so that it is of no shape of its own. */
 const BATCH = 100;
 
-/**
- * Draws one image a label. Image i depends on its noise, its label and, for what an SDE adds, (seed, i) alone: neither on
- * how many are asked for nor on their order elsewhere.
- * @throws RepulsorError USAGE for labels or noise that do not fit the model, DIVERGED, and what the engine throws
- */
+/** Draws once: `openSampler`, a draw, and its disposal. */
 export async function sample(engine: Engine, request: SampleRequest): Promise<Samples> {
-  const { model, labels, parameters, layout = sitLayout(model), transport = DEFAULT_TRANSPORT } = request;
-  const sampling = { ...DEFAULT_SOLVER, ...DEFAULT_GUIDANCE, ...request.sampling };
+  const sampler = await openSampler(engine, request);
+  try {
+    return await sampler.draw(request);
+  } finally {
+    sampler.dispose();
+  }
+}
+
+/** @throws RepulsorError ENGINE_FAILED */
+export async function openSampler(engine: Engine, settings: SamplerSettings): Promise<Sampler> {
+  const { model, layout = sitLayout(model), transport = DEFAULT_TRANSPORT } = settings;
+  const sampling = { ...DEFAULT_SOLVER, ...DEFAULT_GUIDANCE, ...settings.sampling };
+  const program = await engine.compile({
+    name: 'sample',
+    seed: 0, // It draws nothing.
+    state: { parameters: asTensor(settings.parameters) },
+    inputs: {
+      x: { shape: ['batch', ...model.input], dtype: 'float32' },
+      t: { shape: ['batch'], dtype: 'float32' },
+      labels: { shape: ['batch'], dtype: 'int32' },
+      guidance: { shape: ['batch'], dtype: 'float32' },
+    },
+    fn: guidedOutput(model, layout, sampling),
+  });
+  return {
+    draw: (request) => draw(program, { model, transport, sampling }, request),
+    load: (parameters) => program.writeState({ parameters: asTensor(parameters) }),
+    dispose: () => program.dispose(),
+  };
+}
+
+interface How {
+  readonly model: SiTSettings;
+  readonly transport: TransportSettings;
+  readonly sampling: SolverSettings & GuidanceSettings;
+}
+
+async function draw(program: Program, { model, transport, sampling }: How, request: ImageRequest): Promise<Samples> {
+  const { labels, seed, first = 0, onProgress } = request;
   const size = sizeOf(model.input);
-  const b = Math.min(BATCH, labels.length);
-  const first = request.first ?? 0;
   const unknown = labels.find((label) => !(Number.isInteger(label) && label >= 0 && label <= nullClass(model)));
   if (unknown !== undefined)
     throw refused(`there is no class ${unknown}`, `0 to ${nullClass(model)}, which stands for none`);
-  const noise = request.noise ?? startingNoise(request.seed, first, labels.length, size);
+  const noise = request.noise ?? startingNoise(seed, first, labels.length, size);
   if (noise.length !== labels.length * size)
     throw refused(
       `${noise.length} numbers of noise are not those of ${labels.length} images of ${model.input.join(' x ')}`,
       'give one image of noise a label',
     );
-  const program = await engine.compile({
-    name: 'sample',
-    seed: request.seed,
-    state: {
-      parameters:
-        parameters instanceof Float32Array
-          ? { shape: [parameters.length], dtype: 'float32', data: parameters }
-          : parameters,
-    },
-    inputs: {
-      x: { shape: [b, ...model.input], dtype: 'float32' },
-      t: { shape: [b], dtype: 'float32' },
-      labels: { shape: [b], dtype: 'int32' },
-      guidance: { shape: [b], dtype: 'float32' },
-    },
-    fn: guidedOutput(model, layout, sampling),
-  });
-  try {
-    const images = new Float32Array(noise.length);
-    const calls = Math.ceil(labels.length / b);
-    let most = 0;
-    for (let call = 0; call < calls; call++) {
-      const [from, to] = [call * b, Math.min((call + 1) * b, labels.length)];
-      const wanted = Int32Array.from({ length: b }, (_, i) => labels[from + i] ?? nullClass(model));
-      const start = new Float32Array(b * size);
-      start.set(noise.subarray(from * size, to * size));
-      const added = (step: number) => {
-        const z = new Float32Array(b * size);
-        for (let i = 0; i < b; i++) z.set(normals(request.seed, `diffusion/${first + from + i}`, step, size), i * size);
-        return z;
-      };
-      const progress = (done: number) => request.onProgress?.((call + done) / calls);
-      const counted = counting(network(program, wanted, sampling), evaluations(sampling), progress);
-      const made = await integrate(counted.field, start, { samples: b, transport, sampling, noise: added });
-      images.set(made.subarray(0, (to - from) * size), from * size);
-      most = Math.max(most, counted.count());
-      if (evaluations(sampling) === null) progress(1);
-    }
-    return { images, noise, evaluations: most };
-  } finally {
-    program.dispose();
+  const images = new Float32Array(noise.length);
+  const b = Math.min(BATCH, labels.length);
+  const calls = Math.ceil(labels.length / b);
+  let most = 0;
+  for (let call = 0; call < calls; call++) {
+    const [from, to] = [call * b, Math.min((call + 1) * b, labels.length)];
+    const wanted = Int32Array.from({ length: b }, (_, i) => labels[from + i] ?? nullClass(model));
+    const start = new Float32Array(b * size);
+    start.set(noise.subarray(from * size, to * size));
+    const added = (step: number) => {
+      const z = new Float32Array(b * size);
+      for (let i = 0; i < b; i++) z.set(normals(seed, `diffusion/${first + from + i}`, step, size), i * size);
+      return z;
+    };
+    const progress = (done: number) => onProgress?.((call + done) / calls);
+    const counted = counting(network(program, wanted, sampling), evaluations(sampling), progress);
+    const made = await integrate(counted.field, start, { samples: b, transport, sampling, noise: added });
+    images.set(made.subarray(0, (to - from) * size), from * size);
+    most = Math.max(most, counted.count());
+    if (evaluations(sampling) === null) progress(1);
   }
+  return { images, noise, evaluations: most };
 }
+
+const asTensor = (parameters: HostTensor | Float32Array): HostTensor =>
+  parameters instanceof Float32Array ? { shape: [parameters.length], dtype: 'float32', data: parameters } : parameters;
 
 function refused(what: string, hint: string): RepulsorError {
   return new RepulsorError('USAGE', what, { hint });

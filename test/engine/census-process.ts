@@ -92,6 +92,19 @@ async function everyWay(): Promise<void> {
   twice.dispose();
   twice.dispose();
 
+  const open = await compile({
+    inputs: { x: { shape: ['n', 2], dtype: 'float32' } },
+    state: { s: float([2], [1, 2]) },
+    fn: ({ s }, { x }) => ({
+      state: { s: x!.shape[0] === 3 ? tf.ones([3]) : tf.add(s!, 1) },
+      outputs: { y: tf.mul(x!, s!) },
+    }),
+  });
+  for (const n of [1, 2, 1]) await open.run({ x: new Float32Array(2 * n) }, n);
+  await fails(open.run({ x: new Float32Array(6) }, 3), /state "s"/);
+  await open.run({ x: float([2, 2], [1, 2, 3, 4]) }, 4);
+  open.dispose();
+
   using graph = new Graph(api);
   using session = new Session(graph, config);
   for (let i = 0; i < 2; i++)

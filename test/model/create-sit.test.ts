@@ -45,7 +45,7 @@ test('a compiled model predicts what the plain one does, and shows the blocks th
   const away = normals(1, 'away', 0, parameters.length);
   const moved: SiT = { model, parameters: parameters.map((v, i) => v + 0.3 * away[i]!) };
   const input = { x: normals(1, 'x', 0, 2 * 48), t: Float32Array.of(0.2, 0.7), labels: Int32Array.of(0, 3) };
-  const network = await compileSiT(engine, moved, { batch: 2, blocks: [2, 1] });
+  const network = await compileSiT(engine, moved, { blocks: [2, 1] });
   const { output, features } = await network.forward(input);
   network.dispose();
   const flat = named(Float64Array.from(moved.parameters), sitLayout(model));

@@ -4,7 +4,7 @@ import type { Engine, HostTensor } from '../../src/engine/engine.ts';
 import { initialParameters, parameterLayout } from '../../src/model/parameters.ts';
 import { type SiTSettings, sitSpecs } from '../../src/model/sit.ts';
 import { normals } from '../../src/random/philox.ts';
-import { type SampleRequest, sample } from '../../src/sampling/sampler.ts';
+import { openSampler, type SampleRequest, sample } from '../../src/sampling/sampler.ts';
 import { definePipeline } from '../../src/trainer/pipeline.ts';
 
 const MODEL: SiTSettings = {
@@ -192,4 +192,23 @@ describe('what is not said', () => {
       });
     await expect(draw({ noise: new Float32Array(SIZE) })).rejects.toMatchObject({ code: 'USAGE' });
   });
+});
+
+test('a sampler that is opened once draws what `sample` draws, however many are asked for, of the weights that it has now', async () => {
+  const how = { model: MODEL, transport, layout, sampling: { ...PLAIN, guidance: 1.5 } };
+  const other = { ...parameters, data: parameters.data.map((value) => 0.9 * value) };
+  const { engine: native } = await openEngine({ name: 'native' });
+  for (const on of [engine, native]) {
+    const sampler = await openSampler(on, { ...how, parameters });
+    const both = async (weights: HostTensor, labels: number[], seed: number) => {
+      const once = await sample(on, { ...how, parameters: weights, labels, seed });
+      expect(await sampler.draw({ labels, seed })).toEqual(once);
+      return once.images;
+    };
+    const first = await both(parameters, [0, 1, 2], 5);
+    await both(parameters, [2], 6);
+    await sampler.load(other);
+    expect(await both(other, [0, 1, 2], 5)).not.toEqual(first);
+    sampler.dispose();
+  }
 });

@@ -2,7 +2,16 @@ import * as tf from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../../errors.ts';
 import { normals, uniforms } from '../../random/philox.ts';
 import { callProgram } from '../call-program.ts';
-import type { HostTensor, HostTensors, Program, ProgramDefinition, Random, StateSnapshot, Tensors } from '../engine.ts';
+import type {
+  HostTensor,
+  HostTensors,
+  InputValue,
+  Program,
+  ProgramDefinition,
+  Random,
+  StateSnapshot,
+  Tensors,
+} from '../engine.ts';
 import { onBackend } from '../on-backend.ts';
 import * as contract from '../program-contract.ts';
 import { Turns } from '../turns.ts';
@@ -27,12 +36,12 @@ export class EagerProgram implements Program {
     );
   }
 
-  async run(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<HostTensors> {
-    contract.checkInputs(this.#definition, inputs);
+  async run(inputs: Readonly<Record<string, InputValue>>, step: number): Promise<HostTensors> {
+    const given = contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turns.take(async () => {
       this.#refuseIfDisposed();
-      return download(this.#step(inputs, step));
+      return download(this.#step(given, step));
     });
   }
 
@@ -70,14 +79,13 @@ export class EagerProgram implements Program {
   }
 
   /** Calls the function, moves the state on, and returns the outputs, owned by the caller. */
-  #step(inputs: Record<string, Float32Array | Int32Array>, step: number): [string, tf.Tensor][] {
+  #step({ specs, data }: contract.Fed, step: number): [string, tf.Tensor][] {
     const definition = this.#definition;
     return onBackend(this.#backend, () => {
       try {
         const { state, outputs } = tf.tidy(() => {
           const fed: Tensors = {};
-          for (const [name, spec] of Object.entries(definition.inputs))
-            fed[name] = upload({ ...spec, data: inputs[name]! });
+          for (const [name, spec] of Object.entries(specs)) fed[name] = upload({ ...spec, data: data[name]! });
           const result = callProgram(
             definition.fn,
             Object.fromEntries(this.#state),

@@ -2,12 +2,14 @@ import { RepulsorError } from '../../errors.ts';
 import type {
   HostTensor,
   HostTensors,
+  InputValue,
   OpTime,
   Program,
   ProgramDefinition,
   StateSnapshot,
   TensorSpec,
 } from '../engine.ts';
+import { hasOpenSizes } from '../input-shapes.ts';
 import type { Precision } from '../product.ts';
 import * as contract from '../program-contract.ts';
 import { Turns } from '../turns.ts';
@@ -19,41 +21,39 @@ import { decodeOpTimes } from './op-times.ts';
 import { RunPlan, Session } from './session.ts';
 import { takeRoom } from './state-room.ts';
 import { copyTensor, deleteTensors, newTensor, newTensors, tensorView } from './tensor-memory.ts';
-import { type TracedProgram, trace } from './trace.ts';
+import { addState, type ProgramState, type TracedProgram, trace } from './trace.ts';
 
-/** A program as a TensorFlow graph, its state in the variables of one session. */
+/** The program's function for inputs of one shape. */
+interface Traced extends TracedProgram {
+  readonly plan: RunPlan;
+}
+
+/** A program as a TensorFlow graph, its state in the variables of one session: traced once for each shape of its inputs. */
 export class NativeProgram implements Program {
-  readonly compiled: Program['compiled'];
   readonly #api: CApi;
   readonly #definition: contract.ProgramSignature;
   readonly #graph: Graph;
   readonly #session: Session;
-  readonly #traced: TracedProgram;
-  readonly #sites: OpSites;
-  readonly #step: RunPlan;
+  readonly #state: ProgramState;
+  readonly #sites = new OpSites();
+  /** By the shapes of the inputs in words: one, unless the definition leaves sizes open. */
+  readonly #traced = new Map<string, Traced>();
+  readonly #isOpen: boolean;
   readonly #read: RunPlan;
   readonly #turns = new Turns();
+  #seconds = 0;
   #disposed = false;
 
-  private constructor(
-    definition: contract.ProgramSignature,
-    graph: Graph,
-    session: Session,
-    traced: TracedProgram,
-    sites: OpSites,
-    seconds: number,
-  ) {
+  private constructor(definition: contract.ProgramSignature, graph: Graph, config: Uint8Array) {
     this.#api = graph.api;
     this.#definition = definition;
     this.#graph = graph;
-    this.#session = session;
-    this.#traced = traced;
-    this.#sites = sites;
-    this.compiled = { seconds, ops: graph.operations.length };
-    const outputs = [...traced.outputs.values()].map(({ at }) => at);
-    this.#step = new RunPlan([...traced.inputs.values(), traced.counter], outputs, traced.assigns);
-    const reads = [...traced.variables.values()].map(({ value }) => value);
+    this.#isOpen = hasOpenSizes(definition.inputs);
+    this.#state = addState(graph, definition.state);
+    if (!this.#isOpen) this.#trace(definition.inputs as contract.Fed['specs']);
+    const reads = [...this.#state.variables.values()].map(({ value }) => value);
     this.#read = new RunPlan([], reads, []);
+    this.#session = new Session(graph, config);
   }
 
   /** `fuses`: functions given to `fused` become one kernel each. */
@@ -63,41 +63,41 @@ export class NativeProgram implements Program {
     definition: ProgramDefinition,
   ): Promise<NativeProgram> {
     contract.checkDefinition(definition);
-    const start = performance.now();
     const { precision = 'fp32' } = definition;
     const graph = new Graph(api, { fuses, bf16: precision === 'bf16' });
-    const sites = new OpSites();
-    let session: Session | undefined;
+    let program: NativeProgram | undefined;
     try {
-      const traced = trace(graph, sites, GraphBackend.get(), definition);
-      session = new Session(graph, config(precision));
-      const seconds = (performance.now() - start) / 1000;
-      const program = new NativeProgram(contract.signatureOf(definition), graph, session, traced, sites, seconds);
+      program = new NativeProgram(contract.signatureOf(definition), graph, config(precision));
       await program.#write(definition.state);
       return program;
     } catch (error) {
-      session?.[Symbol.dispose]();
+      if (program !== undefined) program.#session[Symbol.dispose]();
       graph[Symbol.dispose]();
       throw contract.engineFailure(definition, 'while it was compiled', error);
     }
   }
 
-  async run(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<HostTensors> {
-    contract.checkInputs(this.#definition, inputs);
+  get compiled(): Program['compiled'] {
+    return { seconds: this.#seconds, ops: this.#graph.operations.length };
+  }
+
+  async run(inputs: Readonly<Record<string, InputValue>>, step: number): Promise<HostTensors> {
+    const given = contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const fetched = await this.#run(this.#step, this.#feed(inputs, step));
-      return this.#collect([...this.#traced.outputs], fetched);
+      const { plan, outputs } = this.#tracedFor(given);
+      return this.#collect([...outputs], await this.#run(plan, this.#feed(given, step)));
     });
   }
 
-  async profile(inputs: Record<string, Float32Array | Int32Array>, step: number): Promise<OpTime[]> {
-    contract.checkInputs(this.#definition, inputs);
+  async profile(inputs: Readonly<Record<string, InputValue>>, step: number): Promise<OpTime[]> {
+    const given = contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const feed = newTensors(this.#api, this.#feed(inputs, step));
+      const { plan } = this.#tracedFor(given);
+      const feed = newTensors(this.#api, this.#feed(given, step));
       try {
-        const { fetched, metadata } = await this.#session.runProfiled(this.#step, feed);
+        const { fetched, metadata } = await this.#session.runProfiled(plan, feed);
         deleteTensors(this.#api, fetched);
         return decodeOpTimes(metadata).map((op) => ({ ...op, code: this.#sites.inName(op.name) }));
       } finally {
@@ -162,22 +162,51 @@ export class NativeProgram implements Program {
     });
   }
 
-  #feed(inputs: Record<string, Float32Array | Int32Array>, step: number): (() => Pointer)[] {
-    const feed = Object.entries(this.#definition.inputs).map(
-      ([name, spec]) =>
+  /** Between two runs: the graph of a session may grow, but not while it runs (TF_SessionRun tells the session of what is new). */
+  #tracedFor({ specs }: contract.Fed): Traced {
+    const shapes = shapesOf(specs);
+    try {
+      return this.#traced.get(shapes) ?? this.#trace(specs);
+    } catch (error) {
+      throw contract.engineFailure(this.#definition, `while it was compiled for ${shapes}`, error);
+    }
+  }
+
+  #trace(specs: contract.Fed['specs']): Traced {
+    const start = performance.now();
+    const made = trace(
+      this.#graph,
+      this.#sites,
+      GraphBackend.get(),
+      this.#definition,
+      this.#state,
+      specs,
+      !this.#isOpen,
+    );
+    const outputs = [...made.outputs.values()].map(({ at }) => at);
+    const plan = new RunPlan([...made.inputs.values(), this.#state.counter], outputs, made.assigns);
+    const traced = { ...made, plan };
+    this.#traced.set(shapesOf(specs), traced);
+    this.#seconds += (performance.now() - start) / 1000;
+    return traced;
+  }
+
+  #feed({ specs, data }: contract.Fed, step: number): (() => Pointer)[] {
+    const feed = Object.entries(specs).map(
+      ([name, { dtype, shape }]) =>
         () =>
-          newTensor(this.#api, DATA_TYPE[spec.dtype], spec.shape, inputs[name]!),
+          newTensor(this.#api, DATA_TYPE[dtype], shape, data[name]!),
     );
     return [...feed, () => newTensor(this.#api, DATA_TYPE.uint64, [2], BigUint64Array.of(0n, BigInt(step)))];
   }
 
   async #write(values: HostTensors): Promise<void> {
     const names = Object.keys(values);
-    const all = names.length === this.#traced.variables.size;
+    const all = names.length === this.#state.variables.size;
     // All at once, or one by one, for the same reason as in readState: no more kinds of run than variables + 1.
     for (const group of all ? [Object.keys(this.#definition.state)] : names.map((name) => [name])) {
       if (group.length === 0) continue;
-      const variables = group.map((name) => this.#traced.variables.get(name)!);
+      const variables = group.map((name) => this.#state.variables.get(name)!);
       const plan = new RunPlan(
         variables.map(({ written }) => written),
         [],
@@ -232,3 +261,8 @@ export class NativeProgram implements Program {
     });
   }
 }
+
+const shapesOf = (specs: contract.Fed['specs']): string =>
+  Object.entries(specs)
+    .map(([name, { shape }]) => `${name} [${shape.join(', ')}]`)
+    .join(', ');

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { philoxKey } from '../../random/philox.ts';
 import { callProgram } from '../call-program.ts';
-import type { DType, ProgramDefinition, Random, Tensors } from '../engine.ts';
+import type { DType, Random, TensorSpec, Tensors } from '../engine.ts';
 import * as contract from '../program-contract.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
 import { type Graph, type Operation, output } from './graph.ts';
@@ -10,7 +10,7 @@ import type { OpSites } from './op-sites.ts';
 import { isScatter, rowsWritten, type WrittenRows, writeInPlace } from './rows-in-place.ts';
 
 /** A state tensor in the graph: a resource variable, and how to read and to overwrite it. */
-interface Variable {
+export interface Variable {
   readonly handle: Output;
   readonly read: Operation;
   /** What a reader may keep while steps go on: a copy where they write into the variable's own memory. */
@@ -19,12 +19,17 @@ interface Variable {
   readonly write: Operation;
 }
 
-/** A program as a graph. Everything in it belongs to the graph. */
-export interface TracedProgram {
-  readonly variables: ReadonlyMap<string, Variable>;
-  readonly inputs: ReadonlyMap<string, Output>;
+/** What all traces of a program share. */
+export interface ProgramState {
+  /** By name. One that a trace writes rows into has another `value` after it. */
+  readonly variables: Map<string, Variable>;
   /** uint64 [2]: what the counters of all random streams start from. */
   readonly counter: Output;
+}
+
+/** A program's function as a graph, for inputs of one shape. Everything in it belongs to the graph. */
+export interface TracedProgram {
+  readonly inputs: ReadonlyMap<string, Output>;
   readonly outputs: ReadonlyMap<string, { readonly at: Output; readonly dtype: DType; readonly shape: number[] }>;
   /** Assigns the new state, or writes it into the old one. Each waits until the old value is read. */
   readonly assigns: readonly Operation[];
@@ -33,26 +38,29 @@ export interface TracedProgram {
 /** RNG_ALG_PHILOX (tensorflow/core/framework/rng_alg.h). */
 const PHILOX = 1;
 
-/** Calls the program's function once and keeps what it did as a graph, and in `sites` which code did it. */
+export function addState(graph: Graph, specs: Readonly<Record<string, TensorSpec>>): ProgramState {
+  const variables = Object.entries(specs).map(
+    ([name, { shape, dtype }]) => [name, addVariable(graph, name, shape, DATA_TYPE[dtype])] as const,
+  );
+  return { variables: new Map(variables), counter: graph.placeholder(DATA_TYPE.uint64, [2]) };
+}
+
+/**
+ * Calls the program's function once, for inputs of these shapes, and keeps what it did as a graph, and in `sites` which code did
+ * it. `onlyTrace`: no other will share the state, so that rows may be written into it where they lie.
+ */
 export function trace(
   graph: Graph,
   sites: OpSites,
   backend: GraphBackend,
-  definition: ProgramDefinition,
+  definition: contract.ProgramSignature,
+  { variables, counter }: ProgramState,
+  specs: Readonly<Record<string, TensorSpec>>,
+  onlyTrace: boolean,
 ): TracedProgram {
-  const variables = new Map(
-    Object.entries(definition.state).map(([name, spec]) => [
-      name,
-      addVariable(graph, name, spec.shape, DATA_TYPE[spec.dtype]),
-    ]),
-  );
   const inputs = new Map(
-    Object.entries(definition.inputs).map(([name, spec]) => [
-      name,
-      graph.placeholder(DATA_TYPE[spec.dtype], spec.shape),
-    ]),
+    Object.entries(specs).map(([name, spec]) => [name, graph.placeholder(DATA_TYPE[spec.dtype], spec.shape)]),
   );
-  const counter = graph.placeholder(DATA_TYPE.uint64, [2]);
   const outputs = new Map<string, { at: Output; dtype: DType; shape: number[] }>();
   const assigns: Operation[] = [];
   const ends: Operation[] = [];
@@ -68,7 +76,7 @@ export function trace(
       );
     }
     const fed: Tensors = {};
-    for (const [name, spec] of Object.entries(definition.inputs)) {
+    for (const [name, spec] of Object.entries(specs)) {
       fed[name] = backend.tensor(inputs.get(name)!, `input "${name}"`, spec.shape, DATA_TYPE[spec.dtype]);
     }
     const random = graphRandom(graph, backend, definition.seed, counter);
@@ -91,7 +99,8 @@ export function trace(
     const written: WrittenRows[] = [];
     for (const [name, value] of [...whole, ...scattered]) {
       const variable = variables.get(name)!;
-      const rows = rowsWritten(graph, value, variable.read);
+      // Another trace could keep in one state what this one overwrites in another.
+      const rows = onlyTrace ? rowsWritten(graph, value, variable.read) : null;
       if (rows === null) {
         const type = { type: DATA_TYPE[definition.state[name]!.dtype] };
         assigns.push(graph.add('AssignVariableOp', [variable.handle, value], { dtype: type }, [variable.read]));
@@ -102,7 +111,7 @@ export function trace(
     }
     assigns.push(...writeInPlace(graph, written, [...assigns, ...ends]));
   });
-  return { variables, inputs, counter, outputs, assigns };
+  return { inputs, outputs, assigns };
 }
 
 function addVariable(graph: Graph, name: string, shape: readonly number[], type: number): Variable {
