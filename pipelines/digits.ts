@@ -1,8 +1,8 @@
 import { definePipeline } from 'repulsor';
 
 /**
- * The digits: 10,000 handwritten images, a SiT of 330 thousand parameters, and a model that draws them after some four
- * minutes on two cores. The same file trains from a broker: `repulsor train pipelines/digits.ts --log kafka://...`.
+ * The digits: 9,000 handwritten images, and 1,000 more that are held out to measure it by; a SiT of 330 thousand parameters, and
+ * a model that draws them after some four minutes on two cores. The same file trains from a broker: `repulsor train pipelines/digits.ts --log kafka://...`.
  */
 export default definePipeline({
   name: 'digits',
@@ -14,5 +14,5 @@ export default definePipeline({
   optimizer: { learningRate: 4e-3, beta2: 0.99, warmup: 100, decayShare: 0.5, clip: 1, ema: 0.995 },
   steps: 4_500,
   commit: { everySteps: 100 },
-  evaluation: { everySteps: 500 },
+  evaluation: { everySteps: 500, topic: 'digits-held-out' },
 });

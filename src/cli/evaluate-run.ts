@@ -38,16 +38,24 @@ const SHOWN = 10;
 /** Classes in the picture. */
 const ROWS = 20;
 
-/** What `repulsor evaluate RUN` does: draws from the averaged weights, makes features, measures them against the reference's. */
+/**
+ * What `repulsor evaluate RUN` does: draws from the averaged weights, makes features, measures them against the reference's: what
+ * was asked for, or the topic by which the run is measured.
+ */
 export async function evaluateRun(
   folder: string,
-  against: string,
+  asked: string | null,
   options: EvaluateOptions & { readonly engine: EngineWish },
   console: Console,
 ): Promise<void> {
   const run = await openRun(folder, options.log);
   try {
     const pipeline = checkPipeline(withOverrides(run.pipeline, options.overrides), 'what was asked for');
+    const against = asked ?? pipeline.evaluation.topic;
+    if (against === null)
+      throw new RepulsorError('USAGE', `${folder} names no topic that it is measured by (evaluation.topic)`, {
+        hint: 'name what to compare with: --against TOPIC, FOLDER or FEATURES.safetensors, best what it was not trained on',
+      });
     const { classes } = pipeline.model;
     const labels = options.labels ?? Array.from({ length: classes }, (_, label) => label);
     const unknown = labels.find((label) => label >= classes);
@@ -63,7 +71,7 @@ export async function evaluateRun(
     try {
       const extractor = await openExtractor();
       try {
-        const reference = await referenceFeatures(extractor);
+        const reference = await referenceFeatures(extractor, against);
         const { step, blobs } = run.newest.commit;
         const { ema } = await getState(run.store, blobs, { names: ['ema'] });
         const weights = flatten(ema, '', trainLayout(pipeline), 'the blob ema');
@@ -115,7 +123,7 @@ export async function evaluateRun(
       await decoding?.close();
     }
 
-    async function referenceFeatures(extractor: FeatureExtractor): Promise<FeatureSet> {
+    async function referenceFeatures(extractor: FeatureExtractor, against: string): Promise<FeatureSet> {
       if (against.endsWith('.safetensors')) return readFeatures(against);
       const images = await referenceImages(run, pipeline, shape, against, console);
       console.note(`reading ${images.name}`);

@@ -59,7 +59,10 @@ export function addEvaluate(program: Command): void {
     .command('evaluate')
     .description("measure a run's samples, or saved features, against a reference: FID, KID, precision and recall, ...")
     .argument('[run]', 'the run folder')
-    .option('--against <reference>', "a topic of the run's log, a folder of images, or a .safetensors of features")
+    .option(
+      '--against <reference>',
+      "a topic of the run's log, a folder of images, or a .safetensors of features (default: the run's evaluation.topic)",
+    )
     .option('--features <file...>', 'instead of a run: a file of generated and one of reference features')
     .option('--metrics <list>', `of ${METRICS.join(', ')}`, metricList, ['fid', 'kid', 'prdc'])
     .option('--per-class', 'FID of each class too')
@@ -96,7 +99,7 @@ export function addEvaluate(program: Command): void {
       'after',
       `
 Examples:
-  repulsor evaluate runs/digits --against digits --samples 1000 --metrics fid,kid,prdc,is,accuracy --json
+  repulsor evaluate runs/digits --samples 1000 --metrics fid,kid,prdc,is,accuracy --json
   repulsor evaluate runs/digits --against digits --samples 1000 --per-class --save-features drawn.safetensors
   repulsor evaluate --features drawn.safetensors drawn.safetensors --metrics fid,prdc`,
     )
@@ -116,10 +119,9 @@ Examples:
         const { compareFeatures } = await import('./compare-features.ts');
         return compareFeatures(flags.features as [string, string], options, console);
       }
-      if (run === undefined || flags.against === undefined)
-        throw usage('there is nothing to compare: a run and --against are needed, or --features');
+      if (run === undefined) throw usage('there is nothing to compare: a run is needed, or --features');
       const { evaluateRun } = await import('./evaluate-run.ts');
-      return evaluateRun(run, flags.against, options, console);
+      return evaluateRun(run, flags.against ?? null, options, console);
     });
 }
 

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { RepulsorError } from '../errors.ts';
 import { digits } from '../ingest/digits.ts';
+import { holdOut } from '../ingest/held-out.ts';
 import { imageFolder } from '../ingest/image-folder.ts';
 import { inTurns } from '../ingest/in-turns.ts';
-import { ingest } from '../ingest/ingest.ts';
+import { ingest, isEmpty } from '../ingest/ingest.ts';
 import type { ImageSource } from '../ingest/source.ts';
 import { openLog } from '../log/open-log.ts';
 import { openConsole } from './console.ts';
@@ -19,6 +20,7 @@ interface IngestOptions extends Partial<EncodeOptions> {
   readonly partitions: number;
   readonly inTurns?: number[][];
   readonly perTurn?: number;
+  readonly heldOut?: string;
   readonly ifEmpty?: boolean;
   readonly json?: boolean;
 }
@@ -55,6 +57,7 @@ export function addIngest(program: Command): void {
     .option('--partitions <n>', 'of a new topic', wholeNumber(1), 1)
     .option('--in-turns <classes>', 'classes one group after the other, such as 0-1,2-3,4-9', turnList)
     .option('--per-turn <n>', 'with --in-turns: images of each, over and over (default: each once)', wholeNumber(1))
+    .option('--held-out <topic>', 'every tenth image there instead, never to be trained on: to measure a model by')
     .option('--if-empty', 'do nothing where the topic holds records already')
     .option('--json', 'one JSON object as the last line')
     .addHelpText(
@@ -62,6 +65,7 @@ export function addIngest(program: Command): void {
       `
 Examples:
   repulsor ingest digits --to file:runs/log --topic more-digits
+  repulsor ingest digits --to file:runs/log --topic digits --held-out digits-held-out --if-empty
   repulsor ingest digits --to file:runs/log --topic latents --encode runs/vae
   repulsor ingest digits --to file:runs/log --topic digits-in-turns --in-turns 0-1,2-3,4-5,6-7,8-9 --per-turn 4000`,
     )
@@ -76,28 +80,25 @@ Examples:
         throw new RepulsorError('USAGE', '--per-turn goes with --in-turns', {
           hint: 'repulsor ingest --help shows both',
         });
-      const images = turns === undefined ? whole : inTurns(whole, { turns, perTurn });
-      const encoding = await encodingOf(images, options);
-      const source = encoding?.source ?? images;
+      const { topic, heldOut = null, ifEmpty = false } = options;
+      if (heldOut === topic)
+        throw new RepulsorError('USAGE', `--held-out ${topic} is the topic that is trained on`, {
+          hint: `name another, such as ${topic}-held-out`,
+        });
+      const parts = heldOut === null ? { train: whole, heldOut: null } : holdOut(whole);
       const log = await openLog(options.to);
       try {
-        await log.createTopic(options.topic, { partitions: options.partitions });
-        const counts = await ingest(log, options.topic, source, {
-          batch: options.batch,
-          time: Date.now(),
-          // A folder may be larger than a transaction should be.
-          atomic: builtIn,
-          ifEmpty: options.ifEmpty ?? false,
-          encoder: encoding?.encoder ?? null,
-          onProgress: ({ images: done }) => console.note(`${done} of ${source.total} images`),
-        });
-        for (const { name: file, unreadable } of counts.unreadable) console.warn(`${file}: ${unreadable}`);
+        await log.createTopic(topic, { partitions: options.partitions });
+        // First what is held out: a topic that is full never lacks it. Into a full one nothing comes, nor beside it.
+        const nothing = ifEmpty && !(await isEmpty(log, topic));
+        const held = heldOut === null || nothing ? null : await write(heldOut, parts.heldOut!);
+        const trained = turns === undefined ? parts.train : inTurns(parts.train, { turns, perTurn });
+        const { source, counts, encoded } = await write(topic, trained);
         const { records, images, bytes, unreadable } = counts;
-        const encoded = records === 0 ? undefined : encoding?.summary();
-        for (const line of encoded?.warnings ?? []) console.warn(line);
+        const [topicFull, besides] = [`${topic} in ${log.url}`, heldOut === null ? '' : `, nor to ${heldOut}`];
         console.result(
           {
-            topic: options.topic,
+            topic,
             log: log.url,
             source: source.id,
             classes: source.classes,
@@ -105,17 +106,41 @@ Examples:
             records,
             bytes,
             unreadable: unreadable.length,
+            ...(heldOut !== null && { held_out: { topic: heldOut, images: held?.counts.images ?? 0 } }),
             ...encoded?.found,
           },
           records === 0
-            ? `${options.topic} in ${log.url} holds records already: nothing appended`
-            : `${images} images in ${records} records (${(bytes / 1e6).toFixed(1)} MB) appended to ${options.topic} in ${log.url}` +
+            ? `${topicFull} holds records already: nothing appended${besides}`
+            : `${images} images in ${records} records (${(bytes / 1e6).toFixed(1)} MB) appended to ${topicFull}` +
+                (held === null ? '' : `, ${held.counts.images} others to ${heldOut}`) +
                 (unreadable.length > 0 ? `; ${unreadable.length} could not be read` : '') +
                 (encoded === undefined ? '' : `\n${encoded.text}`),
         );
       } finally {
         await log.close();
-        await encoding?.close();
+      }
+
+      async function write(into: string, images: ImageSource) {
+        const encoding = await encodingOf(images, options);
+        const source = encoding?.source ?? images;
+        try {
+          await log.createTopic(into, { partitions: options.partitions });
+          const counts = await ingest(log, into, source, {
+            batch: options.batch,
+            time: Date.now(),
+            // A folder may be larger than a transaction should be.
+            atomic: builtIn,
+            ifEmpty,
+            encoder: encoding?.encoder ?? null,
+            onProgress: ({ images: done }) => console.note(`${done} of ${source.total} images`),
+          });
+          for (const { name: file, unreadable } of counts.unreadable) console.warn(`${file}: ${unreadable}`);
+          const encoded = counts.records === 0 ? undefined : encoding?.summary();
+          for (const line of encoded?.warnings ?? []) console.warn(line);
+          return { source, counts, encoded };
+        } finally {
+          await encoding?.close();
+        }
       }
     });
 }

@@ -65,7 +65,7 @@ export async function runSweep(file: string, options: SweepOptions, console: Con
       if (result !== null) results.set(run.name, result);
     }
     line.note(`${runs.length} runs in ${out}${results.size === 0 ? '' : `, ${results.size} of them done already`}`);
-    await fillTopic(log, base, { note: line.note });
+    await fillTopic(log, base, { note: line.note, warn: console.warn });
     const watch = watchProgress(log, runs, results, line);
     try {
       const left = runs.filter(({ name }) => !results.has(name));
@@ -124,7 +124,7 @@ function evaluationOf(shown: readonly Metric[], base: Pipeline, options: SweepOp
   const metrics = evaluationMetrics(shown);
   if (metrics.length === 0) return null;
   const topics = topicsOf(base.source);
-  const against = options.against ?? (topics.length === 1 ? topics[0]! : null);
+  const against = options.against ?? base.evaluation.topic ?? (topics.length === 1 ? topics[0]! : null);
   if (against === null)
     throw new RepulsorError(
       'USAGE',

@@ -1,10 +1,8 @@
 import { RepulsorError } from '../errors.ts';
+import { HELD_OUT_OF, isHeldOut } from '../ingest/held-out.ts';
 import { sizeOf } from '../model/parameters.ts';
 import type { ImageSet } from './image-set.ts';
 import type { LabelledImages } from './train-classifier.ts';
-
-/** One image of so many, in the set's order, is held out. */
-const OF = 10;
 
 /**
  * All labelled images of a set, in two parts: every tenth is never trained on. @throws RepulsorError USAGE where an image has
@@ -20,12 +18,12 @@ export async function heldOut(set: ImageSet): Promise<{ train: LabelledImages; t
         throw new RepulsorError('USAGE', `an image of ${set.name} has no label`, {
           hint: 'every image needs its class',
         });
-      const into = at++ % OF === OF - 1 ? parts.test : parts.train;
+      const into = isHeldOut(at++) ? parts.test : parts.train;
       into.images.push(images.subarray(i * size, (i + 1) * size));
       into.labels.push(label);
     }
   if (parts.test.labels.length === 0)
-    throw new RepulsorError('USAGE', `${set.name} has ${at} images`, { hint: `give ${OF} or more` });
+    throw new RepulsorError('USAGE', `${set.name} has ${at} images`, { hint: `give ${HELD_OUT_OF} or more` });
   return { train: joined(parts.train), test: joined(parts.test) };
 
   function joined({ images, labels }: ReturnType<typeof part>): LabelledImages {

@@ -52,8 +52,7 @@ export async function ingest(
   const writer = settings.atomic ? await log.takeOver(`ingest-${topic}`) : null;
   try {
     // Asked after the take-over: whoever was filling the topic has committed by now, or never will.
-    if (settings.ifEmpty && !(await isEmpty(log, topic, partitions)))
-      return { records: 0, images: 0, bytes: 0, unreadable: [] };
+    if (settings.ifEmpty && !(await isEmpty(log, topic))) return { records: 0, images: 0, bytes: 0, unreadable: [] };
     await demandSameEncoder(log, topic, partitions, settings.encoder ?? null);
     const transaction = writer === null ? null : await writer.begin();
     const append = (records: readonly NewRecord[]) => (transaction ?? log).append(topic, records);
@@ -70,7 +69,9 @@ export async function ingest(
   }
 }
 
-async function isEmpty(log: Log, topic: string, partitions: readonly number[]): Promise<boolean> {
+/** Whether a topic that is there never had a record. */
+export async function isEmpty(log: Log, topic: string): Promise<boolean> {
+  const partitions = await log.partitions(topic);
   const ranges = await Promise.all(partitions.map((partition) => log.offsets(topic, partition)));
   return ranges.every(({ end }) => end === 0);
 }

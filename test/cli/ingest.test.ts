@@ -49,6 +49,18 @@ test('a folder of pictures of three formats becomes a topic; a broken one is nam
   ]);
 }, 120_000);
 
+test('every tenth is held out in a topic of its own', async () => {
+  const args = ['--to', 'file:log', '--topic', 'part', '--held-out', 'rest', '--size', '28x28', '--json'];
+  const end = await command('ingest', 'photos', ...args);
+  expect(jsonOf(end)).toMatchObject({ images: 22, held_out: { topic: 'rest', images: 2 }, unreadable: 1 });
+  const again = jsonOf(await command('ingest', 'photos', ...args, '--if-empty'));
+  expect(again).toMatchObject({ images: 0, held_out: { topic: 'rest', images: 0 } });
+  const shown = jsonOf(await command('log', 'show', 'file:log', 'rest', '--json'));
+  expect(shown['records']).toMatchObject([{ value: { labels: [expect.any(Number), expect.any(Number)] } }]);
+  const same = await command('ingest', 'photos', ...args.slice(0, 4), '--held-out', 'part');
+  expect(same).toMatchObject({ code: 2, stderr: expect.stringMatching(/--held-out part is the topic/) });
+}, 120_000);
+
 test('a model of two classes trains on them, from another folder too', async () => {
   const source = { topic: 'photos', follow: false };
   const pipeline = await writeTinyModule(folder, { source, sampling: { perLabel: 2, steps: 2 } });
