@@ -11,7 +11,7 @@ export interface RecordType {
   readonly fingerprint: bigint;
   /** @throws Error naming the field that does not fit */
   write(value: unknown): Uint8Array;
-  /** @throws BadRecord undecodable, incompatible_schema */
+  /** Byte fields may be views of `bytes`. @throws BadRecord undecodable, incompatible_schema */
   read(bytes: Uint8Array, writer?: RecordType): unknown;
 }
 
@@ -75,8 +75,8 @@ export function compileSchema(schema: unknown): RecordType {
         throw new BadRecord('undecodable', `not a valid ${nameOf(node)}: ${(cause as Error).message}`, cause);
       }
       try {
-        if (plain && written.fingerprint === compiled.fingerprint) return readChecked(node, copyOf(bytes));
         const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        if (plain && written.fingerprint === compiled.fingerprint) return readChecked(node, buffer);
         if (written.fingerprint === compiled.fingerprint) return type.fromBuffer(buffer);
         let resolver = resolvers.get(written.fingerprint);
         if (resolver === undefined) {
@@ -91,13 +91,6 @@ export function compileSchema(schema: unknown): RecordType {
     },
   };
   return compiled;
-}
-
-/** Memory of its own, from no pool: byte fields are views on it, and keep it alive, but nothing else. */
-function copyOf(bytes: Uint8Array): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
-  copy.set(bytes);
-  return copy;
 }
 
 type Convert = (value: unknown) => unknown;

@@ -41,6 +41,14 @@ export function encode<K extends RecordKind>(kind: K, record: Records[K]): Uint8
  * @throws BadRecord undecodable, unknown_schema, incompatible_schema
  */
 export function decode<K extends RecordKind>(kind: K, bytes: Uint8Array): Records[K] {
+  // From no pool: the record's byte fields are views of the copy, and keep it alive, but nothing else.
+  const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
+  copy.set(bytes);
+  return decodeView(kind, copy);
+}
+
+/** The same without a copy: byte fields may be views of `bytes`, which is to stay as it is. For records of many images. */
+export function decodeView<K extends RecordKind>(kind: K, bytes: Uint8Array): Records[K] {
   if (bytes.length < HEADER_BYTES || bytes[0] !== MARKER[0] || bytes[1] !== MARKER[1]) {
     throw new BadRecord('undecodable', `not in Avro single-object encoding: ${start(bytes)}`);
   }

@@ -4,7 +4,10 @@
  * (src/log/kafka/kafka-log.ts). Everything read is *committed*: records of open or aborted transactions are never seen.
  */
 
-/** One record as read. `offset` is exact up to 2^53 - 1. Offsets of a partition rise but may have gaps. */
+/**
+ * One record as read. `offset` is exact up to 2^53 - 1. Offsets of a partition rise but may have gaps. Key, value and headers
+ * may be views of what was read in one piece, of some megabytes: nobody writes to them, and who keeps them for long copies them.
+ */
 export interface LogRecord {
   readonly topic: string;
   readonly partition: number;

@@ -23,7 +23,9 @@ export function augment(settings: AugmentSettings): OperatorFunction<MixedSample
       return source.pipe(
         map((sample) => {
           if (settings.flip && !(sample.pixels instanceof Uint8Array)) throw noMirror();
-          return { ...sample, flipped: flipped(sample.ordinal) };
+          const { id, pixels, label, eventTime, ordinal, archived, epoch, position } = sample;
+          const flip = flipped(ordinal);
+          return { id, pixels, label, eventTime, ordinal, archived, epoch, position, flipped: flip };
         }),
       );
     });

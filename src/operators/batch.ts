@@ -68,7 +68,7 @@ export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample
             size,
             ordinal: sample.ordinal + 1 - size,
             epoch: sample.epoch,
-            position: sample.position,
+            position: sample.position(),
           });
         },
         error: (error) => subscriber.error(error),

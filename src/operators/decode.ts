@@ -3,7 +3,7 @@ import { BadRecord } from '../codec/bad-record.ts';
 import { checkImageBatch, decodeImages, type Shape } from '../codec/images.ts';
 import { DEFAULT_LIMITS, type ImageLimits } from '../codec/limits.ts';
 import type { ImageBatch } from '../codec/records.ts';
-import { decode as decodeRecord } from '../codec/single-object.ts';
+import { decodeView } from '../codec/single-object.ts';
 import type { LogRecord } from '../log/log.ts';
 import { Gate } from './gate.ts';
 import { settleEncoder } from './one-encoder.ts';
@@ -95,7 +95,7 @@ export async function samplesOf(
     reason: error.reason,
     message: `${topic}/${partition} offset ${offset}${index === null ? '' : ` image ${index}`}: ${error.message}`,
     hint: error.hint,
-    bytes,
+    bytes: bytes.slice(), // kept until the next commit: not with it all that was read beside it
   });
   try {
     const limits = settings.limits ?? DEFAULT_LIMITS;
@@ -131,7 +131,8 @@ export async function samplesOf(
   }
 }
 
-const readSingleObject = (value: Uint8Array): ImageBatch => decodeRecord('image-batch', value);
+/** Raw pixels stay where the log has read them until a batch is filled. */
+const readSingleObject = (value: Uint8Array): ImageBatch => decodeView('image-batch', value);
 
 function checkShape(shape: Shape, wanted: Shape): void {
   if (shape.every((side, i) => side === wanted[i])) return;

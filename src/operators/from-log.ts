@@ -14,7 +14,7 @@ import {
 import { readTopics } from './read-topics.ts';
 import { readWindow } from './read-window.ts';
 import type { Cursor, ReadRecord } from './sample.ts';
-import { withSeen } from './seen.ts';
+import { withLast } from './seen.ts';
 import { boundsOf, checkEnds, checkSeen, nothingToRead, type PlaceRange, sourceRanges } from './source-ranges.ts';
 import { deletedError, type TopicIdentity, topicIdentity } from './topic-identity.ts';
 import { watchGrowth } from './watch-growth.ts';
@@ -93,8 +93,8 @@ async function* follow(log: Log, settings: Reading, signal: AbortSignal): AsyncG
   });
   checkEnds(ranges, position?.next ?? []);
   await checkSeen(log, ranges, position?.seen ?? [], signal);
-  const { seen, encoder } = position ?? { seen: [], encoder: null };
-  let cursor: Cursor = { epoch: 0, next, turn: 0, seen, bounds: null, encoder };
+  const { seen: last, encoder } = position ?? { seen: [], encoder: null };
+  let cursor: Cursor = { epoch: 0, next, turn: 0, last, bounds: null, encoder };
   const options = { maxBufferedBytes: settings.maxBufferedBytes };
   if (position?.window) {
     const records = await readWindow(log, position.window.records, { ...options, signal });
@@ -142,8 +142,8 @@ async function* pass(log: Log, settings: Reading, signal: AbortSignal): AsyncGen
   );
   await checkSeen(log, ranges, position?.seen ?? [], signal);
   const start = bounds.map(({ topic, partition, begin }) => ({ topic, partition, offset: begin }));
-  const { epoch, next, turn, seen, encoder } = position ?? { epoch: 0, next: start, turn: 0, seen: [], encoder: null };
-  let cursor: Cursor = { epoch, next, turn, seen, bounds, encoder };
+  const { epoch, next, turn, encoder } = position ?? { epoch: 0, next: start, turn: 0, encoder: null };
+  let cursor: Cursor = { epoch, next, turn, last: position?.seen ?? [], bounds, encoder };
   let open = position?.window ?? null;
   let whole = position === null; // this epoch is read from its beginning
   const options = { signal, maxBufferedBytes: settings.maxBufferedBytes };
@@ -200,7 +200,7 @@ function advance(cursor: Cursor, record: LogRecord): Cursor {
   const next = cursor.next.map((entry) =>
     isSamePlace(entry, record) ? { ...entry, offset: record.offset + 1 } : entry,
   );
-  return { ...cursor, next, seen: withSeen(cursor.seen, record) };
+  return { ...cursor, next, last: withLast(cursor.last, record) };
 }
 
 /** What the topics hold, once it is noted which topics they are. */

@@ -48,10 +48,6 @@ export function mix(settings: MixSettings = {}): OperatorFunction<ShuffledSample
       let complete = false;
       let busy = false;
 
-      const emit = (sample: Omit<MixedSample, 'ordinal'>): void => {
-        at = sample.position;
-        subscriber.next({ ...sample, ordinal: ordinal++ });
-      };
 
       const emitArchived = ({ ranges, samples }: ArchiveWindow, { archive: of, ...rest }: StreamPosition): void => {
         const consumed = (of?.open?.consumed ?? 0) + 1;
@@ -63,7 +59,9 @@ export function mix(settings: MixSettings = {}): OperatorFunction<ShuffledSample
           archive: { windows, open: over ? null : { consumed, size: samples.length, ranges } },
         };
         if (over) window = null;
-        emit({ ...samples[consumed - 1]!, archived: true, epoch: rest.epoch, position });
+        at = position;
+        const epoch = rest.epoch;
+        subscriber.next({ ...samples[consumed - 1]!, ordinal: ordinal++, archived: true, epoch, position: () => position });
       };
 
       /** The window that is open in `standing`, or else the next one. */
@@ -109,9 +107,19 @@ export function mix(settings: MixSettings = {}): OperatorFunction<ShuffledSample
           const archived = at?.archive ?? null;
           const kept: ArchivePosition | null = archive === null && archived ? { ...archived, open: null } : archived;
           const { id, pixels, label, eventTime } = sample;
-          const position = positionAfter(sample, ordinal + 1, kept);
           const { epoch } = sample.window.cursor;
-          emit({ id, pixels, label, eventTime, archived: false, epoch, position });
+          const samples = ordinal + 1;
+          if (archive !== null) at = positionAfter(sample, samples, kept);
+          subscriber.next({
+            id,
+            pixels,
+            label,
+            eventTime,
+            ordinal: ordinal++,
+            archived: false,
+            epoch,
+            position: () => positionAfter(sample, samples, kept),
+          });
           if (archive !== null) advance();
         },
         error: (error) => subscriber.error(error),

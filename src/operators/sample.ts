@@ -18,7 +18,8 @@ export interface Cursor {
   /** Sorted by (topic, partition). */
   readonly next: readonly PartitionOffset[];
   readonly turn: number;
-  readonly seen: readonly SeenRecord[];
+  /** Per partition of which something was read, the last of it: itself, or what a position knew of it (seen.ts). */
+  readonly last: readonly (LogRecord | SeenRecord)[];
   readonly bounds: readonly PartitionBounds[] | null;
   readonly encoder: LatentsEncoder | null;
 }
@@ -76,8 +77,13 @@ export interface ShuffleWindow {
   readonly size: number;
   readonly records: readonly RecordRun[];
   /** After its last record, and, when that ended an epoch, at the start of the next. */
-  readonly cursor: Cursor;
-  readonly epochEnd: Cursor | null;
+  readonly cursor: WindowCursor;
+  readonly epochEnd: WindowCursor | null;
+}
+
+/** A cursor that lasts longer than the records: of those read last it has the checksums. */
+export interface WindowCursor extends Omit<Cursor, 'last'> {
+  readonly seen: readonly SeenRecord[];
 }
 
 /** What `shuffle` emits. */
@@ -95,8 +101,8 @@ export interface MixedSample extends Sample {
   readonly archived: boolean;
   /** The epoch that it belongs to; of one from the archive, that of the new sample to come. */
   readonly epoch: number;
-  /** Right after it. */
-  readonly position: StreamPosition;
+  /** Right after it. Made when it is asked for: of a batch only the last sample's is. */
+  readonly position: () => StreamPosition;
 }
 
 /** What `augment` emits: the flip is carried out by `batch`, while it copies. */
@@ -111,15 +117,8 @@ export function positionAfter(
   archive: ArchivePosition | null,
 ): StreamPosition {
   const over = consumed === window.size;
-  // Field by field: this is done for every sample, and spreading three objects took as long as half of its pixels.
-  const { epoch, next, turn, seen, bounds, encoder } = over ? (window.epochEnd ?? window.cursor) : window.cursor;
   return {
-    epoch,
-    next,
-    turn,
-    seen,
-    bounds,
-    encoder,
+    ...(over ? (window.epochEnd ?? window.cursor) : window.cursor),
     samples,
     windows: window.number + 1,
     window: over ? null : { consumed, records: window.records },

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { LogRecord } from '../log/log.ts';
 import { comparePlaces, isSamePlace, type SeenRecord } from './position.ts';
+import type { Cursor, WindowCursor } from './sample.ts';
 
 const NOTHING = new Uint8Array(0);
 const NULL = Uint8Array.of(0);
@@ -13,10 +14,20 @@ export function recordChecksum({ key, value }: Pick<LogRecord, 'key' | 'value'>)
   return sum;
 }
 
-/** `seen` once `record` has been read too. */
-export function withSeen(seen: readonly SeenRecord[], record: LogRecord): readonly SeenRecord[] {
-  const { topic, partition, offset } = record;
-  const latest = { topic, partition, offset, checksum: recordChecksum(record) };
-  const at = seen.findIndex((entry) => isSamePlace(entry, record));
-  return at < 0 ? [...seen, latest].sort(comparePlaces) : seen.with(at, latest);
+type Last = readonly (LogRecord | SeenRecord)[];
+
+/** `last` once `record` has been read too. */
+export function withLast(last: Last, record: LogRecord): Last {
+  const at = last.findIndex((entry) => isSamePlace(entry, record));
+  return at < 0 ? [...last, record].sort(comparePlaces) : last.with(at, record);
+}
+
+/** Checksums are made here, once a window, and not of each record: most are never the last that a position names. */
+export function windowCursor({ last, ...cursor }: Cursor): WindowCursor {
+  const seen = last.map((entry): SeenRecord => {
+    if ('checksum' in entry) return entry;
+    const { topic, partition, offset } = entry;
+    return { topic, partition, offset, checksum: recordChecksum(entry) };
+  });
+  return { ...cursor, seen };
 }

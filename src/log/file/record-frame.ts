@@ -69,7 +69,7 @@ export function recordFrameValid(frame: Buffer, seed: number): boolean {
   return checksum(seed, frame.subarray(RECORD_PREFIX)) === frame.readUInt32LE(4);
 }
 
-/** The record in a valid frame. Its bytes are copies: a record kept by the reader keeps nothing else alive. */
+/** The record in a valid frame, its bytes views of the frame. */
 export function readRecordFrame(frame: Buffer, topic: string, partition: number, offset: number): LogRecord {
   const timestamp = Number(frame.readBigInt64LE(RECORD_PREFIX));
   const keyBytes = frame.readInt32LE(RECORD_PREFIX + 8);
@@ -78,7 +78,7 @@ export function readRecordFrame(frame: Buffer, topic: string, partition: number,
   let position = RECORD_PREFIX + BODY_PREFIX;
   const take = (bytes: number): Uint8Array => {
     position += bytes;
-    return new Uint8Array(frame.subarray(position - bytes, position));
+    return new Uint8Array(frame.buffer, frame.byteOffset + position - bytes, bytes);
   };
   const key = keyBytes < 0 ? null : take(keyBytes);
   const value = valueBytes < 0 ? null : take(valueBytes);

@@ -2,6 +2,9 @@ import type { LogRecord } from '../log.ts';
 import { type BatchHeader, readBatch, readBatchHeader } from './record-batch.ts';
 import type { FetchedPartition } from './wire.ts';
 
+/** A response of so many partitions, about as full, is kept as it came: a copy takes longer than all else that is done with it. */
+const LARGEST_SHARE = 4;
+
 /**
  * The committed records of what one fetch brought of one partition, unpacked batch by batch as they are asked for.
  * Which batches are of aborted transactions the broker says for each fetch: a producer's batches do not count from the
@@ -31,9 +34,9 @@ export class CommittedBatches {
     }
     this.end = end;
     this.bytes = bytes;
-    // A copy, unless it is nearly all of the response: one partition read slowly must not keep the others' bytes alive.
+    // A copy of what is little of the response: one partition read slowly must not keep the bytes of many others alive.
     const whole = fetched.batches.subarray(0, bytes);
-    this.#batches = bytes * 2 > whole.buffer.byteLength ? whole : Buffer.from(whole);
+    this.#batches = bytes * LARGEST_SHARE > whole.buffer.byteLength ? whole : Buffer.from(whole);
   }
 
   /** The next batch: its records from `offset` on (none when it does not count), and one past its last offset. Null at the end. */

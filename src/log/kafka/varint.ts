@@ -61,11 +61,13 @@ export class VarintReader {
     }
   }
 
-  /** A copy: a record that is kept keeps nothing else alive. */
+  /** A view. */
   bytes(): Uint8Array | null {
     const size = this.varint();
     if (size < 0) return null;
+    const { buffer, byteOffset, byteLength } = this.#source;
+    if (size > byteLength - this.at) throw new RangeError('bytes run past the end of their batch');
     this.at += size;
-    return new Uint8Array(this.#source.subarray(this.at - size, this.at));
+    return new Uint8Array(buffer, byteOffset + this.at - size, size);
   }
 }
