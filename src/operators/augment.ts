@@ -23,9 +23,9 @@ export function augment(settings: AugmentSettings): OperatorFunction<MixedSample
       return source.pipe(
         map((sample) => {
           if (settings.flip && !(sample.pixels instanceof Uint8Array)) throw noMirror();
-          const { id, pixels, label, eventTime, ordinal, archived, epoch, position } = sample;
+          const { id, pixels, label, eventTime, ordinal, archived, epoch, standing } = sample;
           const flip = flipped(ordinal);
-          return { id, pixels, label, eventTime, ordinal, archived, epoch, position, flipped: flip };
+          return { id, pixels, label, eventTime, ordinal, archived, epoch, standing, flipped: flip };
         }),
       );
     });

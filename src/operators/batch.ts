@@ -2,7 +2,7 @@ import { Observable, type OperatorFunction } from 'rxjs';
 import type { Shape } from '../codec/images.ts';
 import { normals } from '../random/philox.ts';
 import type { SampleId, StreamPosition } from './position.ts';
-import type { AugmentedSample } from './sample.ts';
+import { type AugmentedSample, positionOf } from './sample.ts';
 
 /** What the trainer takes a step on. Its arrays are its own: nobody else holds or changes them. */
 export interface Batch {
@@ -68,7 +68,7 @@ export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample
             size,
             ordinal: sample.ordinal + 1 - size,
             epoch: sample.epoch,
-            position: sample.position(),
+            position: positionOf(sample.standing),
           });
         },
         error: (error) => subscriber.error(error),

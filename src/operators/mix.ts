@@ -2,7 +2,7 @@ import { Observable, type OperatorFunction } from 'rxjs';
 import type { Archive, ArchiveWindow } from './archive.ts';
 import { Gate } from './gate.ts';
 import type { ArchivePosition, StreamPosition } from './position.ts';
-import { type MixedSample, positionAfter, type ShuffledSample } from './sample.ts';
+import { type MixedSample, positionOf, type ShuffledSample } from './sample.ts';
 
 export interface MixSettings {
   /** Of all samples, how many come from the archive: in [0, 1). Default 0. */
@@ -48,20 +48,19 @@ export function mix(settings: MixSettings = {}): OperatorFunction<ShuffledSample
       let complete = false;
       let busy = false;
 
-
       const emitArchived = ({ ranges, samples }: ArchiveWindow, { archive: of, ...rest }: StreamPosition): void => {
         const consumed = (of?.open?.consumed ?? 0) + 1;
         const over = consumed === samples.length;
         const windows = of?.open ? of.windows : (of?.windows ?? 0) + 1;
-        const position = {
+        const standing = {
           ...rest,
           samples: ordinal + 1,
           archive: { windows, open: over ? null : { consumed, size: samples.length, ranges } },
         };
         if (over) window = null;
-        at = position;
+        at = standing;
         const epoch = rest.epoch;
-        subscriber.next({ ...samples[consumed - 1]!, ordinal: ordinal++, archived: true, epoch, position: () => position });
+        subscriber.next({ ...samples[consumed - 1]!, ordinal: ordinal++, archived: true, epoch, standing });
       };
 
       /** The window that is open in `standing`, or else the next one. */
@@ -108,18 +107,9 @@ export function mix(settings: MixSettings = {}): OperatorFunction<ShuffledSample
           const kept: ArchivePosition | null = archive === null && archived ? { ...archived, open: null } : archived;
           const { id, pixels, label, eventTime } = sample;
           const { epoch } = sample.window.cursor;
-          const samples = ordinal + 1;
-          if (archive !== null) at = positionAfter(sample, samples, kept);
-          subscriber.next({
-            id,
-            pixels,
-            label,
-            eventTime,
-            ordinal: ordinal++,
-            archived: false,
-            epoch,
-            position: () => positionAfter(sample, samples, kept),
-          });
+          const standing = { sample, samples: ordinal + 1, archive: kept };
+          if (archive !== null) at = positionOf(standing);
+          subscriber.next({ id, pixels, label, eventTime, ordinal: ordinal++, archived: false, epoch, standing });
           if (archive !== null) advance();
         },
         error: (error) => subscriber.error(error),

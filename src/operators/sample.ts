@@ -101,8 +101,17 @@ export interface MixedSample extends Sample {
   readonly archived: boolean;
   /** The epoch that it belongs to; of one from the archive, that of the new sample to come. */
   readonly epoch: number;
-  /** Right after it. Made when it is asked for: of a batch only the last sample's is. */
-  readonly position: () => StreamPosition;
+  readonly standing: Standing;
+}
+
+/** Where the run stands right after a sample; of a new one only what `positionOf` makes it of, for of a batch only the last is asked. */
+export type Standing = StreamPosition | NewStanding;
+
+interface NewStanding {
+  readonly sample: ShuffledSample;
+  /** Emitted so far, it included. */
+  readonly samples: number;
+  readonly archive: ArchivePosition | null;
 }
 
 /** What `augment` emits: the flip is carried out by `batch`, while it copies. */
@@ -110,12 +119,10 @@ export interface AugmentedSample extends MixedSample {
   readonly flipped: boolean;
 }
 
-/** The position right after a new sample. `samples`: emitted so far, it included. */
-export function positionAfter(
-  { window, consumed }: ShuffledSample,
-  samples: number,
-  archive: ArchivePosition | null,
-): StreamPosition {
+export function positionOf(standing: Standing): StreamPosition {
+  if (!('sample' in standing)) return standing;
+  const { sample, samples, archive } = standing;
+  const { window, consumed } = sample;
   const over = consumed === window.size;
   return {
     ...(over ? (window.epochEnd ?? window.cursor) : window.cursor),
