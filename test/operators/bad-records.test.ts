@@ -49,6 +49,8 @@ describe('what cannot be used', () => {
     ]);
     expect([...letters[1]!.bytes]).toEqual([1]);
     expect(letters[1]!.message).toMatch(/images\/0 offset 3 image 1/);
+    // Letters are kept until a commit: not with the megabytes that their bytes were read among.
+    for (const { bytes } of letters) expect(bytes.buffer.byteLength).toBe(bytes.byteLength);
     expect(stats.records).toEqual({ used: 3, rejected: 2, tombstone: 1 });
     expect(stats.rejections).toEqual({ undecodable: 1, length: 1, shape: 1 });
     expect(stats).toMatchObject({ samples: 5, taken: 5, leftover: 0, eventTime: 3_000 });
