@@ -4,7 +4,7 @@ import { RepulsorError } from '../errors.ts';
 import { engineProducts } from '../evaluation/engine-products.ts';
 import { type FeatureSet, ofClasses } from '../evaluation/feature-set.ts';
 import { readFeatures } from '../evaluation/features-file.ts';
-import { type Measures, measure } from '../evaluation/measure.ts';
+import { isSampleMetric, type Measures, measure } from '../evaluation/measure.ts';
 import { openReferenceCache } from '../evaluation/reference-cache.ts';
 import { cacheFolder } from './cache-folder.ts';
 import type { Console } from './console.ts';
@@ -49,7 +49,7 @@ export async function measureSets(
   const pairs = await engineProducts(engine, chosen.features.shape[1]);
   try {
     return await measure(chosen, compared, {
-      metrics,
+      metrics: metrics.filter(isSampleMetric),
       perClass: perClass ?? false,
       kidSubsets: kid && { ...kid, seed },
       products: pairs.products,

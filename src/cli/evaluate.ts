@@ -3,15 +3,19 @@ import type { EngineWish } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { METRICS, type Metric } from '../evaluation/measure.ts';
 import { ONNX_RANGES, type OnnxRange } from '../evaluation/onnx-extractor.ts';
-import { SOLVERS } from '../trainer/sampling-settings.ts';
+import {
+  isRepresentationMetric,
+  REPRESENTATION_METRICS,
+  type RepresentationMetric,
+} from '../evaluation/representation.ts';
 import { openConsole } from './console.ts';
-import { asOverrides } from './load-pipeline.ts';
-import { collect, engineOption, finiteNumber, imageSize, labelList, wholeNumber } from './options.ts';
+import { addDrawingOptions, type DrawingFlags, drawingOverrides } from './drawing-options.ts';
+import { imageSize, labelList, wholeNumber } from './options.ts';
 
 export interface EvaluateOptions {
   readonly against?: string;
   readonly features?: readonly string[];
-  readonly metrics: readonly Metric[];
+  readonly metrics: readonly EvaluateMetric[];
   readonly perClass?: boolean;
   readonly kid: { readonly count: number; readonly size: number } | null;
   readonly extractor: string;
@@ -28,22 +32,19 @@ export interface EvaluateOptions {
   readonly engine: EngineWish;
   readonly log?: string;
   readonly json?: boolean;
-  /** Of sampling, by their paths. */
+  /** Of sampling and evaluation, by their paths. */
   readonly overrides: readonly string[];
 }
 
-interface Flags extends EvaluateOptions {
-  readonly solver?: string;
-  readonly steps?: number;
-  readonly guidance?: number;
-  readonly set?: readonly string[];
-}
+/** What can be asked for: measures of samples, and of the network's features. */
+export type EvaluateMetric = Metric | RepresentationMetric;
+const ALL: readonly EvaluateMetric[] = [...METRICS, ...REPRESENTATION_METRICS];
 
-function metricList(text: string): Metric[] {
+function metricList(text: string): EvaluateMetric[] {
   const names = text.split(',').map((name) => name.trim());
-  const strange = names.find((name) => !METRICS.includes(name as Metric));
-  if (strange !== undefined) throw new InvalidArgumentError(`There is no ${strange}; there are ${METRICS.join(', ')}.`);
-  return [...new Set(names as Metric[])];
+  const strange = names.find((name) => !ALL.includes(name as EvaluateMetric));
+  if (strange !== undefined) throw new InvalidArgumentError(`There is no ${strange}; there are ${ALL.join(', ')}.`);
+  return [...new Set(names as EvaluateMetric[])];
 }
 
 function kidSubsets(text: string): EvaluateOptions['kid'] {
@@ -55,7 +56,7 @@ function kidSubsets(text: string): EvaluateOptions['kid'] {
 }
 
 export function addEvaluate(program: Command): void {
-  program
+  const command = program
     .command('evaluate')
     .description("measure a run's samples, or saved features, against a reference: FID, KID, precision and recall, ...")
     .argument('[run]', 'the run folder')
@@ -64,7 +65,12 @@ export function addEvaluate(program: Command): void {
       "a topic of the run's log, a folder of images, or a .safetensors of features (default: the run's evaluation.topic)",
     )
     .option('--features <file...>', 'instead of a run: a file of generated and one of reference features')
-    .option('--metrics <list>', `of ${METRICS.join(', ')}`, metricList, ['fid', 'kid', 'prdc'])
+    .option(
+      '--metrics <list>',
+      `of samples: ${METRICS.join(', ')}; of a block's features: ${REPRESENTATION_METRICS.join(', ')}`,
+      metricList,
+      ['fid', 'kid', 'prdc'],
+    )
     .option('--per-class', 'FID of each class too')
     .option('--kid <subsets>', 'subsets and their size, or "exact": all at once', kidSubsets, {
       count: 100,
@@ -81,41 +87,27 @@ export function addEvaluate(program: Command): void {
     .option('--onnx-logits <output>', 'that holds the logits of the classes, for is and accuracy')
     .option('--samples <n>', 'images to draw', wholeNumber(2), 10_000)
     .option('--labels <list>', 'classes to draw and to compare with, such as 0-9 (default: all)', labelList)
-    .addOption(new Option('--solver <name>', 'the integrator').choices(SOLVERS))
-    .option('--steps <n>', 'steps of the solver', wholeNumber(1))
-    .option('--cfg, --guidance <scale>', 'classifier-free guidance; 1 is none', finiteNumber)
-    .option('--set <sampling.path=value>', 'any other setting of sampling; may be given more than once', collect)
-    .option('--seed <n>', 'of the noise, and of the subsets of KID', wholeNumber(0), 0)
     .option('--save-features <file>', 'the .safetensors to write with the features of what was drawn')
-    .option(
-      '--decode <model>',
-      "latents to images first: their autoencoder's decoder.onnx, or a folder that holds both its halves",
-    )
-    .option('--grid <file>', 'the PNG of what was drawn (default: evaluation-STEP.png in the run folder)')
-    .addOption(engineOption())
-    .option('--log <url>', 'the log that holds the run, when it moved')
-    .option('--json', 'one JSON object as the last line')
+    .option('--grid <file>', 'the PNG of what was drawn (default: evaluation-STEP.png in the run folder)');
+  addDrawingOptions(command, { set: 'sampling and evaluation', seed: 'of the noise, and of the subsets of KID' })
     .addHelpText(
       'after',
       `
 Examples:
   repulsor evaluate runs/digits --samples 1000 --metrics fid,kid,prdc,is,accuracy --json
   repulsor evaluate runs/digits --against digits --samples 1000 --per-class --save-features drawn.safetensors
+  repulsor evaluate runs/digits --metrics knn_accuracy,linear_probe,effective_rank,alignment,uniformity
   repulsor evaluate --features drawn.safetensors drawn.safetensors --metrics fid,prdc`,
     )
-    .action(async (run: string | undefined, flags: Flags) => {
-      const strange = flags.set?.find((text) => !text.startsWith('sampling.'));
-      if (strange !== undefined) throw usage(`--set ${strange} is no setting of sampling`);
-      const { solver, steps, guidance, set } = flags;
-      const overrides = asOverrides(
-        { 'sampling.solver': solver, 'sampling.steps': steps, 'sampling.guidance': guidance },
-        set,
-      );
+    .action(async (run: string | undefined, flags: EvaluateOptions & DrawingFlags) => {
+      const overrides = drawingOverrides(flags, ['sampling', 'evaluation']);
       const options = { ...flags, overrides };
       const console = openConsole(flags.json ?? false);
       if (flags.features !== undefined) {
         if (run !== undefined || flags.against !== undefined || flags.features.length !== 2)
           throw usage('--features takes two files, generated and reference, and no run');
+        const ofRun = flags.metrics.find(isRepresentationMetric);
+        if (ofRun !== undefined) throw usage(`${ofRun} is of a run's features, two files have none`);
         const { compareFeatures } = await import('./compare-features.ts');
         return compareFeatures(flags.features as [string, string], options, console);
       }

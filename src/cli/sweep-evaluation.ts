@@ -1,4 +1,6 @@
+import { isSampleMetric } from '../evaluation/measure.ts';
 import { type EvaluationMetric, isEvaluation, type Metric, type RunResult } from '../sweep/results.ts';
+import type { EvaluateMetric } from './evaluate.ts';
 import { lastSaid, runSweepCommand } from './sweep-command.ts';
 
 /** How the runs of a sweep are evaluated. */
@@ -13,7 +15,7 @@ export interface SweepEvaluation {
 }
 
 /** By what `repulsor evaluate --metrics` calls them. */
-const ASKED: Record<EvaluationMetric, string> = {
+const ASKED: Record<EvaluationMetric, EvaluateMetric> = {
   fid: 'fid',
   kid: 'kid',
   precision: 'prdc',
@@ -22,20 +24,24 @@ const ASKED: Record<EvaluationMetric, string> = {
   coverage: 'prdc',
   inception_score: 'is',
   accuracy: 'accuracy',
+  knn_accuracy: 'knn_accuracy',
+  linear_probe: 'linear_probe',
+  effective_rank: 'effective_rank',
+  alignment: 'alignment',
 };
 
 export const evaluationMetrics = (metrics: readonly Metric[]): EvaluationMetric[] => metrics.filter(isEvaluation);
 
 /** The run with what was measured of its last commit; null where that is still to be done. */
 export async function evaluated(result: RunResult, how: SweepEvaluation): Promise<RunResult | null> {
+  const draws = how.metrics.some((metric) => isSampleMetric(ASKED[metric]));
   const said = await lastSaid(
     result.folder,
     'evaluate',
     (of) =>
       of['step'] === result.steps &&
-      of['reference'] === how.against &&
-      of['samples'] === how.samples &&
-      of['extractor'] === how.extractor &&
+      (!draws ||
+        (of['reference'] === how.against && of['samples'] === how.samples && of['extractor'] === how.extractor)) &&
       how.metrics.every((metric) => typeof of[metric] === 'number'),
   );
   if (said === null) return null;

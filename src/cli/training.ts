@@ -5,6 +5,7 @@ import type { Commit } from '../codec/records.ts';
 import { openEngine } from '../engine/choose.ts';
 import type { EngineWish } from '../engine/engine.ts';
 import { EXIT } from '../errors.ts';
+import { representationForMachines } from '../evaluation/representation.ts';
 import { openProbe } from '../evaluation/representation-probe.ts';
 import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
@@ -131,7 +132,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
           engine: engine.name,
           engine_version: engine.version,
           grid,
-          evaluation: evaluation && withUnderscores(evaluation),
+          evaluation: evaluation && evaluationForMachines(evaluation),
         },
         interrupted
           ? `interrupted after step ${result.step}, all committed; the same command goes on from there`
@@ -165,10 +166,9 @@ function spreadForMachines(report: RepulsionReport) {
   };
 }
 
-/** The names of a JSON result. */
-function withUnderscores(report: EvaluationReport): Record<string, number | null> {
-  const { effectiveRank, knnAccuracy, linearProbe, ...rest } = report;
-  return { ...rest, effective_rank: effectiveRank, knn_accuracy: knnAccuracy, linear_probe: linearProbe };
+function evaluationForMachines(report: EvaluationReport) {
+  const { step, images, seconds } = report;
+  return { step, ...representationForMachines(report), images, seconds };
 }
 
 function howItStarts(commit: Commit | null): string {

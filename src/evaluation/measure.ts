@@ -11,6 +11,8 @@ import { type FeatureSet, ofClasses } from './feature-set.ts';
 export const METRICS = ['fid', 'kid', 'prdc', 'is', 'accuracy'] as const;
 export type Metric = (typeof METRICS)[number];
 
+export const isSampleMetric = (name: string): name is Metric => METRICS.includes(name as Metric);
+
 export interface MeasureSettings {
   readonly metrics: readonly Metric[];
   /** FID of each class too. */

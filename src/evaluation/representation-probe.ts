@@ -1,13 +1,12 @@
 import type { Engine } from '../engine/engine.ts';
-import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
+import type { Pipeline } from '../trainer/pipeline.ts';
 import type { Probe } from '../trainer/probe.ts';
 import type { EvaluationReport } from '../trainer/report.ts';
 import { openBlockFeatures } from './block-features.ts';
 import type { ImageChunk } from './image-set.ts';
+import { measuredImages } from './measured-images.ts';
 import { RepresentationThread } from './representation-thread.ts';
-import { topicImages } from './topic-images.ts';
 
 export interface ProbeSettings {
   readonly pipeline: Pipeline;
@@ -24,7 +23,7 @@ export interface ProbeSettings {
  * at a time: a step that falls due while one is under way is left out. What fails is told, and training goes on.
  */
 export function openProbe(settings: ProbeSettings): Probe | null {
-  const { pipeline, engine, onReport, onWarning } = settings;
+  const { pipeline, log, engine, onReport, onWarning } = settings;
   const { everySteps } = pipeline.evaluation;
   if (everySteps === null) return null;
   const thread = new RepresentationThread();
@@ -32,7 +31,7 @@ export function openProbe(settings: ProbeSettings): Probe | null {
   let running: Promise<void> | null = null;
 
   const open = async () => {
-    const chunk = await slice(settings);
+    const chunk = await measuredImages(log, pipeline, onWarning);
     return { ...(await openBlockFeatures(engine, pipeline, chunk)), labels: chunk.labels };
   };
 
@@ -68,31 +67,4 @@ export function openProbe(settings: ProbeSettings): Probe | null {
     const found = await thread.compute({ ...views, labels, classes: pipeline.model.classes });
     onReport({ step, ...found, images: labels.length, seconds: (performance.now() - begun) / 1000 });
   }
-}
-
-/** The images that are measured: always the same, the first of their topic. */
-async function slice({ pipeline, log, onWarning }: ProbeSettings): Promise<ImageChunk> {
-  const { evaluation, model, operators, seed, source } = pipeline;
-  const topic = evaluation.topic ?? topicsOf(source)[0]!;
-  const set = await topicImages(log, topic, {
-    ...{ shape: model.input, classes: model.classes, latentScale: operators.latentScale, seed },
-    ...{ limit: evaluation.images, onWarning },
-  });
-  const chunks: ImageChunk[] = [];
-  for await (const chunk of set.chunks()) chunks.push(chunk);
-  const count = chunks.reduce((sum, { labels }) => sum + labels.length, 0);
-  if (count < 4)
-    throw new RepulsorError('USAGE', `the topic ${topic} has ${count} images to evaluate with`, {
-      hint: 'give it more, or name another in evaluation.topic',
-    });
-  const images = new Float32Array(chunks.reduce((sum, chunk) => sum + chunk.images.length, 0));
-  const labels = new Int32Array(count);
-  let [at, row] = [0, 0];
-  for (const chunk of chunks) {
-    images.set(chunk.images, at);
-    labels.set(chunk.labels, row);
-    at += chunk.images.length;
-    row += chunk.labels.length;
-  }
-  return { images, labels };
 }

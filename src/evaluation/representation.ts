@@ -25,6 +25,25 @@ export interface Representation {
   readonly linearProbe: number | null;
 }
 
+/** By the names of JSON results. */
+const NAMES = {
+  alignment: 'alignment',
+  uniformity: 'uniformity',
+  effective_rank: 'effectiveRank',
+  knn_accuracy: 'knnAccuracy',
+  linear_probe: 'linearProbe',
+} as const satisfies Record<string, keyof Representation>;
+export type RepresentationMetric = keyof typeof NAMES;
+export const REPRESENTATION_METRICS = Object.keys(NAMES) as readonly RepresentationMetric[];
+
+export const isRepresentationMetric = (name: string): name is RepresentationMetric => Object.hasOwn(NAMES, name);
+
+/** As a JSON result tells it. */
+export function representationForMachines(found: Representation): Record<RepresentationMetric, number | null> {
+  const entries = REPRESENTATION_METRICS.map((metric) => [metric, found[NAMES[metric]]]);
+  return Object.fromEntries(entries) as Record<RepresentationMetric, number | null>;
+}
+
 const NEIGHBOURS = 20;
 
 /** All but the alignment of the first view alone. */

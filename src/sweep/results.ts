@@ -24,6 +24,10 @@ const EVALUATED = {
   coverage: 'share of the reference that something drawn lies near',
   inception_score: 'how distinct and how many the classes are that the extractor tells',
   accuracy: 'share of what is drawn that is told as what it was asked for',
+  knn_accuracy: 'share of images told by their nearest others, by features of a block',
+  linear_probe: 'share of images told by a linear map of features of a block',
+  effective_rank: 'dimensions that features of a block fill',
+  alignment: 'squared distance of features of one image under two draws of noise',
 } as const;
 export type EvaluationMetric = keyof typeof EVALUATED;
 

@@ -59,7 +59,7 @@ test('each command shows how it is used', () => {
     ['sweep', 2],
     ['replay', 2],
     ['sample', 4],
-    ['evaluate', 3],
+    ['evaluate', 4],
     ['train-classifier', 1],
     ['import', 1],
     ['export', 1],
@@ -166,7 +166,13 @@ test('evaluate', async () => {
   expect(second.stdout).toMatch(/^fid +\d+\.?\d*$/m);
   expect(second.stdout).toMatch(/^class 9 +fid \S+ of 4 against \d+$/m);
   // A set has no distance to itself.
-  expect((await example('evaluate', 2)).stdout).toMatch(/^fid +0\.0000$/m);
+  expect((await example('evaluate', 3)).stdout).toMatch(/^fid +0\.0000$/m);
+  const features = jsonOf(await example('evaluate', 2, '--set', 'evaluation.images=60', '--json'));
+  expect(features).toMatchObject({
+    ...{ step: 3, knn_accuracy: expect.any(Number), linear_probe: expect.any(Number), alignment: expect.any(Number) },
+    representation_of: { topic: 'digits-held-out', images: 60, block: 1, time: 0.9 },
+  });
+  expect(features).not.toHaveProperty('samples');
 }, 240_000);
 
 test('train-classifier', async () => {

@@ -5,10 +5,17 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { getState } from '../../src/checkpoint/state-blobs.ts';
+import { openConsole } from '../../src/cli/console.ts';
+import { evaluateRepresentation } from '../../src/cli/evaluate-representation.ts';
 import { openEngine } from '../../src/engine/choose.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { measuredBlock, openBlockFeatures } from '../../src/evaluation/block-features.ts';
-import { representation } from '../../src/evaluation/representation.ts';
+import {
+  REPRESENTATION_METRICS,
+  type RepresentationMetric,
+  representation,
+  representationForMachines,
+} from '../../src/evaluation/representation.ts';
 import { openProbe } from '../../src/evaluation/representation-probe.ts';
 import { topicImages } from '../../src/evaluation/topic-images.ts';
 import type { Log } from '../../src/log/log.ts';
@@ -16,13 +23,14 @@ import { openLog } from '../../src/log/open-log.ts';
 import { initialParameters, unpack } from '../../src/model/parameters.ts';
 import { sitFeatures } from '../../src/model/sit.ts';
 import { normals } from '../../src/random/philox.ts';
+import type { CommittedRun } from '../../src/trainer/open-run.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import type { EvaluationReport } from '../../src/trainer/report.ts';
 import { flatten } from '../../src/trainer/state-blobs.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
 import { train } from '../../src/trainer/trainer.ts';
 import { difference, float, int, runOnce } from '../engine/engines.ts';
-import { expectSame, fillTopic, readCommitted, TOPIC, tinyPipeline } from '../trainer/tiny-run.ts';
+import { expectSame, fillTopic, imageRecord, readCommitted, TOPIC, tinyPipeline } from '../trainer/tiny-run.ts';
 
 let engine: Engine;
 let folder: string;
@@ -77,6 +85,31 @@ test('a run that is measured is, bit for bit, the run that is not; and what is t
   const { step: _step, seconds, images: _images, ...told } = measured.reports[0]!;
   expect(told).toEqual(representation({ ...views, labels: chunks[0]!.labels, classes: 10 }));
   expect(seconds).toBeGreaterThan(0);
+
+  // And `repulsor evaluate` says the same of that commit.
+  const run = { ...ten, newest: { commit: ten.committed.newest }, log } as unknown as CommittedRun;
+  const { found, of } = await evaluateRepresentation(engine, run, pipeline, REPRESENTATION_METRICS, openConsole(true));
+  expect(found).toEqual(representationForMachines(told));
+  expect(of).toEqual({ topic: TOPIC, images: 70, block: 1, time: 0.9 });
+});
+
+test('an accuracy of images without labels is refused by its name; what needs none is measured', async () => {
+  await log.createTopic('unlabelled');
+  const images = Array.from({ length: 8 }, (_, i) => new Uint8Array(784).fill(30 * i));
+  await log.append('unlabelled', [{ partition: 0, value: imageRecord({ images, labels: null }) }]);
+  const pipeline = tinyPipeline({ steps: 3, evaluation: { topic: 'unlabelled' } });
+  const three = await trained('three', pipeline);
+  const run = { ...three, newest: { commit: three.committed.newest }, log } as unknown as CommittedRun;
+  const ask = (...metrics: RepresentationMetric[]) =>
+    evaluateRepresentation(engine, run, pipeline, metrics, openConsole(true));
+  await expect(ask('uniformity', 'linear_probe')).rejects.toMatchObject({
+    code: 'USAGE',
+    message: expect.stringContaining('linear_probe needs labels'),
+  });
+  expect((await ask('uniformity', 'effective_rank')).found).toEqual({
+    uniformity: expect.any(Number),
+    effective_rank: expect.any(Number),
+  });
 });
 
 test('what cannot be measured is told, and the training goes on', async () => {
