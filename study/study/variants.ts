@@ -1,0 +1,55 @@
+/** One way to train: what it changes of its set's pipeline. */
+export interface Variant {
+  readonly name: string;
+  /** `PATH=VALUE`, laid on the pipeline. */
+  readonly overrides: readonly string[];
+  /** 'time': as many steps, with a decay of their own, as take the time of plain's. */
+  readonly budget: 'steps' | 'time';
+  /** Those of the first tier are trained in all sets and seeds before one of the next. */
+  readonly tier: number;
+}
+
+export const PLAIN = 'plain';
+/** What the pipeline of the digits is set to. */
+export const MAIN = 'repulsor-4096';
+export const EQUAL_TIME = 'repulsor-4096-equal-time';
+
+const REPULSION = 'losses.repulsion';
+/** The loss of Wang and He (2025): all activations of the block as they are, no head, no queue. */
+const DISPERSIVE = [
+  `${REPULSION}.queue=0`,
+  `${REPULSION}.keyMomentum=null`,
+  `${REPULSION}.projection.pool=flatten`,
+  `${REPULSION}.projection.head=identity`,
+  `${REPULSION}.projection.normalize=false`,
+  `${REPULSION}.form.perDimension=true`,
+  `${REPULSION}.form.includeSelf=true`,
+];
+
+const variant = (name: string, tier: number, overrides: readonly string[]): Variant => ({
+  name,
+  overrides,
+  budget: 'steps',
+  tier,
+});
+const queue = (rows: number, tier: number) => variant(`repulsor-${rows}`, tier, [`${REPULSION}.queue=${rows}`]);
+
+const core = (tier: number): readonly Variant[] => [
+  variant(PLAIN, tier, [`${REPULSION}=null`]),
+  variant('dispersive', tier, DISPERSIVE),
+  queue(4_096, tier),
+];
+
+/** Of the digits: the parts of the method, one at a time, about the pipeline's own settings. */
+export const DIGIT_VARIANTS: readonly Variant[] = [
+  ...core(0),
+  { ...queue(4_096, 0), name: EQUAL_TIME, budget: 'time' },
+  queue(0, 1),
+  queue(1_024, 1),
+  queue(16_384, 1),
+  variant('repulsor-4096-tau-0.1', 3, [`${REPULSION}.form.tau=0.1`]),
+  variant('repulsor-4096-tau-2', 3, [`${REPULSION}.form.tau=2`]),
+  variant('repulsor-4096-current-keys', 3, [`${REPULSION}.keyMomentum=null`, `${REPULSION}.projection.centre=true`]),
+];
+
+export const EMOJI_VARIANTS: readonly Variant[] = [...core(2), queue(1_024, 2)];
