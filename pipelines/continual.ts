@@ -3,7 +3,8 @@ import { definePipeline } from 'repulsor';
 /**
  * Continual learning: follows a Kafka topic for as long as images arrive, commits every minute, and goes on where it
  * was after any restart. What it no longer sees it forgets: `operators: { mix: { share: 0.25 } }` reads a quarter of each batch
- * again from what came before (docs/continual.md). Set `model.input` and `model.classes` to your images, or start from the digits:
+ * again from what came before (docs/continual.md). The features measured are of the topic's first images; better are some that it is
+ * not trained on: `evaluation: { topic: ... }`. Set `model.input` and `model.classes` to your images, or start from the digits:
  *
  *   repulsor ingest digits --to kafka://localhost:9092 --topic digits
  *   repulsor train pipelines/continual.ts --topic digits
@@ -17,4 +18,5 @@ export default definePipeline({
   losses: { repulsion: { lambda: 0.05, queue: 4_096, ramp: 500 } },
   optimizer: { learningRate: 1e-3, beta2: 0.99, warmup: 100, clip: 1, ema: 0.999 },
   commit: { everySteps: 1_000, everySeconds: 60 },
+  evaluation: { everySteps: 1_000 },
 });

@@ -17,6 +17,7 @@ export interface EvaluateOptions {
   readonly features?: readonly string[];
   readonly metrics: readonly EvaluateMetric[];
   readonly perClass?: boolean;
+  /** Null: the one estimate over all pairs. */
   readonly kid: { readonly count: number; readonly size: number } | null;
   readonly extractor: string;
   readonly onnxSize?: readonly [number, number];
@@ -40,6 +41,9 @@ export interface EvaluateOptions {
 export type EvaluateMetric = Metric | RepresentationMetric;
 const ALL: readonly EvaluateMetric[] = [...METRICS, ...REPRESENTATION_METRICS];
 
+type Flags = Omit<EvaluateOptions, 'kid' | 'overrides'> &
+  DrawingFlags & { readonly kid: NonNullable<EvaluateOptions['kid']> | 'exact' };
+
 function metricList(text: string): EvaluateMetric[] {
   const names = text.split(',').map((name) => name.trim());
   const strange = names.find((name) => !ALL.includes(name as EvaluateMetric));
@@ -47,8 +51,9 @@ function metricList(text: string): EvaluateMetric[] {
   return [...new Set(names as EvaluateMetric[])];
 }
 
-function kidSubsets(text: string): EvaluateOptions['kid'] {
-  if (text === 'exact') return null;
+/** `exact` stays a word: commander takes null for nothing given. */
+function kidSubsets(text: string): Flags['kid'] {
+  if (text === 'exact') return text;
   const match = /^([1-9]\d*)x([1-9]\d*)$/.exec(text);
   if (match === null || Number(match[2]) < 2)
     throw new InvalidArgumentError('Give subsets and their size, such as 100x1000, or exact.');
@@ -99,9 +104,9 @@ Examples:
   repulsor evaluate runs/digits --metrics knn_accuracy,linear_probe,effective_rank,alignment,uniformity
   repulsor evaluate --features drawn.safetensors drawn.safetensors --metrics fid,prdc`,
     )
-    .action(async (run: string | undefined, flags: EvaluateOptions & DrawingFlags) => {
+    .action(async (run: string | undefined, flags: Flags) => {
       const overrides = drawingOverrides(flags, ['sampling', 'evaluation']);
-      const options = { ...flags, overrides };
+      const options = { ...flags, overrides, kid: flags.kid === 'exact' ? null : flags.kid };
       const console = openConsole(flags.json ?? false);
       if (flags.features !== undefined) {
         if (run !== undefined || flags.against !== undefined || flags.features.length !== 2)

@@ -57,13 +57,19 @@ export function openProbe(settings: ProbeSettings): Probe | null {
     const begun = performance.now();
     const snapshot = await held;
     let views: Awaited<ReturnType<Awaited<ReturnType<typeof openBlockFeatures>>['of']>>;
+    let labels: ImageChunk['labels'];
     try {
-      opened ??= open();
-      views = await (await opened).of(snapshot.tensors['params']!);
+      // Tried anew after a failure: the topic may come later, and the log answer again.
+      opened ??= open().catch((error: unknown) => {
+        opened = null;
+        throw error;
+      });
+      const features = await opened;
+      ({ labels } = features);
+      views = await features.of(snapshot.tensors['params']!);
     } finally {
       snapshot.release();
     }
-    const { labels } = await opened;
     const found = await thread.compute({ ...views, labels, classes: pipeline.model.classes });
     onReport({ step, ...found, images: labels.length, seconds: (performance.now() - begun) / 1000 });
   }

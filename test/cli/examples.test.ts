@@ -166,7 +166,8 @@ test('evaluate', async () => {
   expect(second.stdout).toMatch(/^fid +\d+\.?\d*$/m);
   expect(second.stdout).toMatch(/^class 9 +fid \S+ of 4 against \d+$/m);
   // A set has no distance to itself.
-  expect((await example('evaluate', 3)).stdout).toMatch(/^fid +0\.0000$/m);
+  const exact = jsonOf(await example('evaluate', 3, '--metrics', 'fid,kid', '--kid', 'exact', '--json'));
+  expect(exact).toMatchObject({ fid: 0, kid: expect.any(Number), kid_std: 0 });
   const features = jsonOf(await example('evaluate', 2, '--set', 'evaluation.images=60', '--json'));
   expect(features).toMatchObject({
     ...{ step: 3, knn_accuracy: expect.any(Number), linear_probe: expect.any(Number), alignment: expect.any(Number) },

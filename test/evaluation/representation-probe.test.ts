@@ -122,6 +122,32 @@ test('what cannot be measured is told, and the training goes on', async () => {
   expect(warnings).toEqual([expect.stringMatching(/^step 10 was not evaluated: .*nowhere/)]);
 });
 
+test('a topic that comes later is measured from then on', async () => {
+  const pipeline = tinyPipeline({ evaluation: { everySteps: 10, images: 20, topic: 'later' } });
+  const told: (number | string)[] = [];
+  const probe = openProbe({
+    ...{ pipeline, log, engine },
+    onReport: ({ step }) => told.push(step),
+    onWarning: (line) => told.push(line),
+  })!;
+  const { size } = trainLayout(pipeline);
+  const program = await engine.compile({
+    name: 'weights',
+    seed: 0,
+    state: { params: { shape: [size], dtype: 'float32', data: normals(0, 'weights', 0, size) } },
+    inputs: {},
+    fn: ({ params }) => ({ outputs: { sum: tf.sum(params!) } }),
+  });
+  probe.afterStep(10, program);
+  await expect.poll(() => told, { timeout: 30_000 }).toEqual([expect.stringMatching(/^step 10 was not .*later/)]);
+  await fillTopic(log, 'later', 20);
+  probe.afterStep(15, program);
+  probe.afterStep(20, program);
+  await probe.close();
+  expect(told.slice(1)).toEqual([20]);
+  program.dispose();
+});
+
 test('features are the mean over the tokens of the block, of images noised to the set time', async () => {
   const pipeline = tinyPipeline({ evaluation: { ...EVERY, block: 2, time: 0.75 } });
   expect(measuredBlock(pipeline)).toBe(2);
