@@ -76,7 +76,9 @@ async function measureAxis(axis: Axis, options: Options, say: (line: string) => 
     }),
   );
   const { threads } = options;
-  const starts = points.map(({ name, pipeline }) => [name, () => startOurs(name, { pipeline, threads })] as const);
+  const starts = points.map(
+    ({ name, pipeline }) => [name, { start: () => startOurs(name, { pipeline, threads }) }] as const,
+  );
   const { sides, seconds } = await measureSides(Object.fromEntries(starts), options, say);
   const perImage = (point: (typeof points)[number]): number[] => seconds[point.name]!.map((step) => step / point.batch);
   const first = points[0]!;

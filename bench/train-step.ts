@@ -15,6 +15,7 @@ interface Options {
   readonly threads: number;
   readonly peers: boolean;
   readonly compiledPeers: boolean;
+  readonly compileLimit: number;
 }
 
 export const benchmark: Benchmark = {
@@ -26,7 +27,8 @@ export const benchmark: Benchmark = {
       .option('--turn-seconds <n>', 'about how long a turn is', wholeNumber(1), 2)
       .option('--threads <n>', 'threads of each side', wholeNumber(1), availableParallelism())
       .option('--no-peers', 'ours alone, where the peers are not installed (bench/peers/setup)')
-      .option('--no-compiled-peers', 'without torch.compile, which takes a minute or two to begin')
+      .option('--no-compiled-peers', 'without torch.compile, which takes some minutes to begin')
+      .option('--compile-limit <seconds>', 'how long torch.compile may take before it is left out', wholeNumber(1), 900)
       .addHelpText('after', '\nExample:\n  npm run bench -- train-step --shape c --rounds 3 --no-peers --json'),
   run: (options, note) => measure(options as unknown as Options, note),
 };

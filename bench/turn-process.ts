@@ -35,24 +35,29 @@ export class TurnProcess<Ready, Last> {
     this.ready = ready;
   }
 
-  /** Resolves once it is warm. @throws RepulsorError USAGE when it ended before */
+  /** Resolves once it is warm; `signal` ends it before. @throws RepulsorError USAGE when it ended before */
   static async start<Ready, Last>(
     name: string,
     command: string,
     args: readonly string[],
     environment: NodeJS.ProcessEnv = process.env,
+    signal?: AbortSignal,
   ): Promise<TurnProcess<Ready, Last>> {
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: environment });
     // Without a listener a process that cannot be started, or that is gone already, would end this one.
     child.on('error', () => undefined).stdin.on('error', () => undefined);
     alive.add(child);
     child.once('exit', () => alive.delete(child));
+    const end = (): void => void child.kill('SIGKILL');
+    signal?.addEventListener('abort', end);
     try {
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
       return new TurnProcess<Ready, Last>(name, child, lines, await answer<Ready>(name, lines));
     } catch (error) {
       child.kill('SIGKILL');
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', end);
     }
   }
 

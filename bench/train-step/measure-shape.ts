@@ -3,10 +3,11 @@ import { trainLayout } from '../../src/trainer/train-state.ts';
 import { type Spread, spread } from '../spread.ts';
 import { ratios } from '../turns.ts';
 import { type Agreement, checkArithmetic } from './check-arithmetic.ts';
-import { measureSides, type SideLife, type Start } from './measure-sides.ts';
+import { measureSides, type SideLife } from './measure-sides.ts';
 import { type StepWork, stepWork } from './products.ts';
 import { type Shape, shapePipeline } from './shapes.ts';
 import { startOurs, startTorchSide } from './sides.ts';
+import type { Start } from './start-sides.ts';
 import type { OpenMp } from './torch-side.ts';
 
 export interface ShapeOptions {
@@ -15,6 +16,8 @@ export interface ShapeOptions {
   readonly threads: number;
   readonly peers: boolean;
   readonly compiledPeers: boolean;
+  /** Seconds that torch.compile has before its sides are left out. */
+  readonly compileLimit: number;
   /** A folder for what the sides hand each other. */
   readonly scratch: string;
 }
@@ -60,20 +63,22 @@ export async function measureShape(shape: Shape, options: ShapeOptions, note: Sa
   const checked = options.peers
     ? await checkArithmetic(pipeline, join(options.scratch, `${shape}.safetensors`), threads, say)
     : null;
-  const missing: Record<string, string> = {};
-  const starts: Record<string, Start> = { 'ours fp32': () => startOurs('ours fp32', { pipeline, threads }) };
+  const absent: Record<string, string> = {};
+  const starts: Record<string, Start> = { 'ours fp32': { start: () => startOurs('ours fp32', { pipeline, threads }) } };
   const inBf16 = await shapePipeline(shape, ['precision=bf16']);
-  starts['ours bf16'] = () => startOurs('ours bf16', { pipeline: inBf16, threads });
-  for (const compile of options.compiledPeers ? [false, true] : [false])
+  starts['ours bf16'] = { start: () => startOurs('ours bf16', { pipeline: inBf16, threads }) };
+  for (const compile of [false, true])
     for (const precision of ['fp32', 'bf16'] as const) {
       const name = `torch ${compile ? 'compiled' : 'eager'} ${precision}`;
-      if (checked === null) missing[name] = 'measured without peers';
+      if (checked === null) absent[name] = 'measured without peers';
+      else if (compile && !options.compiledPeers) absent[name] = 'left out by --no-compiled-peers';
       else {
         const task = { pipeline, precision, compile, fused: checked.fused, threads };
-        starts[name] = () => startTorchSide(name, task, checked.openmp);
+        const start: Start['start'] = (signal) => startTorchSide(name, task, checked.openmp, signal);
+        starts[name] = compile ? { start, optional: { limitSeconds: options.compileLimit } } : { start };
       }
     }
-  const { sides, seconds, peaks } = await measureSides(starts, options, say);
+  const { sides, missing, seconds, peaks } = await measureSides(starts, options, say);
   const work = stepWork(pipeline);
   const flops = peaks.map(({ flops_per_second }) => flops_per_second);
   const peak_flops_per_second = spread(flops);
@@ -97,7 +102,7 @@ export async function measureShape(shape: Shape, options: ShapeOptions, note: Sa
       by_bytes_seconds: work.bytes / peak_bytes_per_second.median,
     },
     sides: Object.fromEntries(Object.keys(sides).map((name) => [name, figuresOf(name)])),
-    missing,
+    missing: { ...absent, ...missing },
     ratios: ratiosOf(seconds),
     repulsion_cost: shape === 'b' ? await repulsionCost(options, say) : null,
     agreement: checked?.agreement ?? null,
@@ -128,7 +133,7 @@ async function repulsionCost(options: ShapeOptions, say: Say): Promise<Record<st
   const { threads } = options;
   const start = async (name: string, overrides: readonly string[]): Promise<readonly [string, Start]> => {
     const pipeline = await shapePipeline('b', overrides);
-    return [name, () => startOurs(name, { pipeline, threads })];
+    return [name, { start: () => startOurs(name, { pipeline, threads }) }];
   };
   const k = 'losses.repulsion.queue=65536';
   const current = [k, 'losses.repulsion.keyMomentum=null', 'losses.repulsion.projection.centre=true'];

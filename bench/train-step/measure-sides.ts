@@ -3,8 +3,7 @@ import { inTurns } from '../turns.ts';
 import type { OurLast } from './our-process.ts';
 import type { PeakTurn } from './peak-process.ts';
 import { type Side, startPeak } from './sides.ts';
-
-export type Start = () => Promise<Side>;
+import { type Start, startSides } from './start-sides.ts';
 
 interface TurnOptions {
   readonly rounds: number;
@@ -23,6 +22,8 @@ export interface SideLife extends OurLast {
 
 interface Measured {
   readonly sides: Record<string, SideLife>;
+  /** Sides that were left out, and why. */
+  readonly missing: Readonly<Record<string, string>>;
   /** Of a step, by side, turn by turn. */
   readonly seconds: Record<string, number[]>;
   readonly peaks: PeakTurn[];
@@ -35,12 +36,10 @@ export async function measureSides(
   say: (line: string) => void,
 ): Promise<Measured> {
   const started = new Map<string, Side>();
+  const missing: Record<string, string> = {};
   const peak = await startPeak({ threads: options.threads });
   try {
-    for (const [name, start] of Object.entries(starts)) {
-      say(`${name}: starting ...`);
-      started.set(name, await start());
-    }
+    await startSides(starts, say, { sides: started, missing });
     // All take the same number of steps, of the usual one about as many seconds as a turn has. Not of the slowest: one
     // that warmed up in a bad moment would leave the turns of all too short to mean anything.
     const usual = spread([...started.values()].map(({ step_seconds }) => step_seconds)).median;
@@ -60,7 +59,7 @@ export async function measureSides(
       sides[name] = { version, compile_seconds, ops, ...(await side.end()) };
     }
     await peak.end();
-    return { sides, seconds, peaks };
+    return { sides, missing, seconds, peaks };
   } finally {
     for (const side of [peak, ...started.values()]) side.kill();
   }

@@ -49,8 +49,12 @@ export interface TorchSide {
   readonly threads: number;
 }
 
-export const startTorchSide = async (name: string, task: TorchSide, openmp: OpenMp): Promise<Side> =>
-  side(await startTorch(name, task, openmp));
+export const startTorchSide = async (
+  name: string,
+  task: TorchSide,
+  openmp: OpenMp,
+  signal?: AbortSignal,
+): Promise<Side> => side(await startTorch(name, task, openmp, signal));
 
 export interface Peak {
   turn(): Promise<PeakTurn>;

@@ -77,7 +77,8 @@ export function startTorch(
   name: string,
   task: Omit<Task, 'check' | 'steps'>,
   openmp: OpenMp,
+  signal?: AbortSignal,
 ): Promise<TurnProcess<TorchReady, TorchLast>> {
   const whole: Task = { ...task, check: null, steps: 0 };
-  return TurnProcess.start(name, peerPython(), [SCRIPT, JSON.stringify(whole)], environment(openmp));
+  return TurnProcess.start(name, peerPython(), [SCRIPT, JSON.stringify(whole)], environment(openmp), signal);
 }
