@@ -34,8 +34,10 @@ export interface TrainingFigures {
   /** Longest time that the main thread could do nothing else, per commit and in as many quiet phases. */
   readonly blocked_seconds: Spread;
   readonly quiet_blocked_seconds: Spread;
-  /** Most memory while commits were under way, over the most without one, as a share of the state; null where it cannot be seen. */
+  /** Most memory while commits were under way, over the most before the first, as a share of the state; null where it cannot be seen. */
   readonly extra_memory_share: number | null;
+  /** The one as a multiple of the other. */
+  readonly peak_over_quiet: number | null;
   readonly peak_bytes: number | null;
 }
 
@@ -74,7 +76,8 @@ function endPhase(wasCommit: boolean): void {
   const peak = peakBytes() ?? Number.NaN;
   (wasCommit ? blocked : quietBlocked).push(watch.take());
   if (wasCommit) commitPeak = Math.max(commitPeak, peak);
-  else quietPeak = Math.max(quietPeak, peak);
+  // Before the first commit: TensorFlow's allocator keeps what a commit made it take, and no later phase is without.
+  else if (reports.length === 0) quietPeak = peak;
   forgetPeak();
 }
 
@@ -147,6 +150,7 @@ const figures: TrainingFigures = {
   blocked_seconds: spread(blocked),
   quiet_blocked_seconds: spread(quietBlocked),
   extra_memory_share: Number.isNaN(commitPeak) ? null : (commitPeak - quietPeak) / stateBytes(pipeline),
+  peak_over_quiet: Number.isNaN(commitPeak) ? null : commitPeak / quietPeak,
   peak_bytes: Number.isNaN(commitPeak) ? null : Math.max(commitPeak, quietPeak),
 };
 process.stdout.write(`${JSON.stringify(figures)}\n`);

@@ -2,8 +2,9 @@ import { findSourceMap } from 'node:module';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** tfjs as it is installed, and by the names that its source maps give to its files. */
-const TFJS = /[\\/]@tensorflow[\\/]|[\\/]tfjs-(?:core|node|backend-cpu|backend-wasm)[\\/]src[\\/]/;
+/** tfjs as it is installed, and by the names that its source maps give to its files; and what its asynchronous functions run on. */
+const TFJS =
+  /[\\/]@tensorflow[\\/]|[\\/]node_modules[\\/]tslib[\\/]|[\\/]tfjs-(?:core|node|backend-cpu|backend-wasm)[\\/]src[\\/]/;
 
 /** Code that a user cannot mend: this folder, tfjs, and Node itself. */
 const ENGINE = fileURLToPath(new URL('.', import.meta.url));

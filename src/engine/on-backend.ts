@@ -2,6 +2,9 @@
 // cannot be imported by Node (tfjs 4.22).
 import '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs-core';
+import { mendGradients } from './mended-gradients.ts';
+
+mendGradients();
 
 /**
  * Calls synchronous `work` with `backend` as tfjs's current one, and puts back the one before. tfjs has one current

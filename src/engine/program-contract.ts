@@ -1,4 +1,4 @@
-import type { Tensor } from '@tensorflow/tfjs-core';
+import { Tensor } from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../errors.ts';
 import { failureSite } from './call-site.ts';
 import type {
@@ -145,14 +145,10 @@ export function hostDType(definition: ProgramSignature, what: string, tensor: Te
 
 /** @throws RepulsorError ENGINE_FAILED naming the tensor that the function returned and should not have. */
 export function checkResult(definition: ProgramSignature, result: ReturnType<ProgramFunction>): void {
-  if (result instanceof Promise) {
-    result.catch(() => {}); // Of no interest any more; unheard, it would end the process.
-    refuse(
-      definition.name,
-      'its function is asynchronous',
-      'build the tensors synchronously: nothing can be awaited in it',
-    );
-  }
+  refuseOther(definition.name, 'its function', result, (value) => (value as { outputs?: unknown })?.outputs);
+  for (const [kind, tensors] of Object.entries({ state: result.state ?? {}, output: result.outputs }))
+    for (const [name, value] of Object.entries(tensors))
+      refuseOther(definition.name, `${kind} "${name}"`, value, (given) => given instanceof Tensor);
   checkStateNames(definition, Object.keys(result.state ?? {}));
   for (const [name, tensor] of Object.entries(result.state ?? {})) {
     const spec = definition.state[name]!;
@@ -168,6 +164,18 @@ export function checkResult(definition: ProgramSignature, result: ReturnType<Pro
   for (const [name, tensor] of Object.entries(result.outputs)) hostDType(definition, `output "${name}"`, tensor);
 }
 
+/** Of what is asynchronous, and of what is not as it should be. */
+function refuseOther(program: string, what: string, value: unknown, isRight: (value: unknown) => unknown): void {
+  if (value instanceof Promise) {
+    value.catch(() => {}); // Of no interest any more; unheard, it would end the process.
+    refuse(program, `${what} is asynchronous`, 'build the tensors synchronously: nothing can be awaited in a program');
+  }
+  if (!isRight(value)) refuse(program, `${what} gave ${value}`, 'return { state, outputs }, each of tensors by name');
+}
+
+/** What tfjs's engine says where a tensor is gone: its data have no backend any more. */
+const DISPOSED = "Cannot read properties of undefined (reading 'backend')";
+
 const LIBRARY_HINT = 'the message above is from the library underneath: it names the operation at fault';
 
 /** What a run or a compilation threw, as an error that names the code at fault: `site`, or where it was thrown. */
@@ -178,7 +186,8 @@ export function engineFailure(
   site = failureSite(cause),
 ): RepulsorError {
   if (cause instanceof RepulsorError && cause.message.startsWith(`program "${definition.name}"`)) return cause;
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const said = cause instanceof Error ? cause.message : String(cause);
+  const message = said === DISPOSED ? 'a tensor was used that is disposed already (dispose, tidy)' : said;
   const where = site === null ? doing : `${doing} (${site})`;
   const [code, hint] =
     cause instanceof RepulsorError ? [cause.code, cause.hint] : ['ENGINE_FAILED' as const, LIBRARY_HINT];

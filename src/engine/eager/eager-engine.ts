@@ -2,9 +2,10 @@ import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../../errors.ts';
-import { mendCpuBackend, silenceCpuBackend } from '../cpu-backend.ts';
+import { silenceCpuBackend } from '../cpu-backend.ts';
 import type { Engine } from '../engine.ts';
 import { EagerProgram } from './eager-program.ts';
+import { mendKernels } from './mended-kernels.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -30,6 +31,7 @@ export async function openWasmEngine(): Promise<Engine> {
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
   wasm.setWasmPaths(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + sep);
   await withoutNewListeners(() => use('wasm'));
+  mendKernels('wasm');
   return engine('wasm', `tfjs-wasm ${version('tfjs-backend-wasm')}`);
 }
 
@@ -53,7 +55,7 @@ export async function openCpuEngine(): Promise<Engine> {
   await import('@tensorflow/tfjs-backend-cpu');
   await use('cpu');
   silenceCpuBackend();
-  mendCpuBackend();
+  mendKernels('cpu');
   return engine('cpu', `tfjs-cpu ${version('tfjs-backend-cpu')}`);
 }
 

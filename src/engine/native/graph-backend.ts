@@ -5,12 +5,14 @@ import { silenceCpuBackend } from '../cpu-backend.ts';
 import { FUSED, type FusedAttributes, fused } from '../fused.ts';
 import { onBackend } from '../on-backend.ts';
 import { PRODUCT, type ProductAttributes, plainProduct } from '../product.ts';
+import { addKernels } from './added-kernels.ts';
 import { cast } from './bfloat16.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
 import { type Graph, output } from './graph.ts';
 import { replaceKernels } from './kernels.ts';
 import { LazyBinding, type TensorMetadata } from './lazy-binding.ts';
 import type { OpSites } from './op-sites.ts';
+import { padConvolutions } from './padded-convolutions.ts';
 
 /** tfjs-node's kernels look their backend up by this name: no other will do. */
 const BACKEND = 'tensorflow';
@@ -26,6 +28,12 @@ export interface NodeKernelBackend extends tf.KernelBackend {
   createOutputTensor(metadata: TensorMetadata): tf.Tensor;
   getInputTensorIds(tensors: readonly tf.Tensor[]): number[];
   executeSingleOutput(name: string, attributes: object[], inputs: readonly tf.TensorInfo[]): tf.Tensor;
+  executeMultipleOutputs(
+    name: string,
+    attributes: object[],
+    inputs: readonly tf.TensorInfo[],
+    outputs: number,
+  ): tf.Tensor[];
 }
 
 /** tfjs's kernels on a graph: tensors are outputs of operations that have not run yet. One a process, as in tfjs. */
@@ -135,6 +143,8 @@ export class GraphBackend {
     tf.registerBackend(BACKEND, () => backend, 0);
     require('@tensorflow/tfjs-node/dist/register_all_kernels');
     replaceKernels(BACKEND);
+    padConvolutions(BACKEND);
+    addKernels(BACKEND);
     silenceCpuBackend(); // tfjs-node brings it along, and tensors made outside of a program land on it.
     const instance = new GraphBackend(binding, backend);
     tf.registerKernel({

@@ -23,7 +23,7 @@ type Entry =
   | { readonly graph: Graph; readonly at: Output; readonly made: string };
 
 /** TF_AttrType (c_api.h). */
-const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5, resource: -1 } as const;
+export const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5, resource: -1 } as const;
 
 /**
  * Stands where tfjs-node's native addon would: the kernels of tfjs-node call it to execute operations, and it adds
