@@ -78,11 +78,12 @@ export function keysDigest(keys: Float32Array): Uint8Array {
  * What a step took, whatever it made of it: tells other images, labels or an other order apart from another computation.
  *
  *   digest := SHA-256(tag size images labels)
- *   tag    := "repulsor batch 1" in ASCII, one zero byte
- *   size   := u32, samples; images := f32 (B, H, W, C); labels := i32 (B); all little-endian
+ *   tag    := "repulsor batch 2" where images are bytes, "repulsor batch 1" where they are floats, in ASCII, one zero byte
+ *   size   := u32, samples; images := u8 or f32 (B, H, W, C); labels := i32 (B); all little-endian
  */
-export function batchDigest({ images, labels }: { images: Float32Array; labels: Int32Array }): Uint8Array {
-  const hash = createHash('sha256').update('repulsor batch 1\0', 'ascii').update(u32(labels.length));
+export function batchDigest({ images, labels }: { images: Uint8Array | Float32Array; labels: Int32Array }): Uint8Array {
+  const tag = images instanceof Float32Array ? 'repulsor batch 1\0' : 'repulsor batch 2\0';
+  const hash = createHash('sha256').update(tag, 'ascii').update(u32(labels.length));
   return hash.update(images).update(labels).digest();
 }
 

@@ -29,6 +29,11 @@ export interface TensorSpec {
 export interface InputSpec {
   readonly shape: readonly (number | string)[];
   readonly dtype: DType;
+  /**
+   * Makes the input of bytes, in ops: then a run may be given a Uint8Array instead, which goes to the device as it is. Takes their
+   * values (int32) and gives a tensor of the input's shape and dtype. Called where the function is.
+   */
+  readonly ofBytes?: (bytes: Tensor) => Tensor;
 }
 
 /** A tensor's value on the host, row-major. */
@@ -39,7 +44,7 @@ export interface HostTensor extends TensorSpec {
 export type HostTensors = Record<string, HostTensor>;
 
 /** Numbers, row-major; with their shape where more than one of its sizes is open. */
-export type InputValue = Float32Array | Int32Array | HostTensor;
+export type InputValue = Float32Array | Int32Array | Uint8Array | HostTensor;
 export type Tensors = Record<string, Tensor>;
 
 /**

@@ -32,8 +32,8 @@ function refuse(program: string, what: string, hint: string): never {
   throw new RepulsorError('ENGINE_FAILED', `program "${program}": ${what}`, { hint });
 }
 
-function checkData(program: string, what: string, spec: TensorSpec, data: unknown): void {
-  const type = spec.dtype === 'float32' ? Float32Array : Int32Array;
+function checkData(program: string, what: string, spec: TensorSpec, data: unknown, isBytes = false): void {
+  const type = isBytes ? Uint8Array : spec.dtype === 'float32' ? Float32Array : Int32Array;
   const hint = `pass ${describe(spec)} as a ${type.name} of ${elements(spec.shape)} elements, row-major`;
   if (!(data instanceof type)) {
     const got = data === undefined ? 'is missing' : `is a ${(data as object)?.constructor?.name ?? data}`;
@@ -47,21 +47,22 @@ function checkData(program: string, what: string, spec: TensorSpec, data: unknow
 /** What a run is fed: each input's numbers, and its shape with nothing left open. */
 export interface Fed {
   readonly specs: Readonly<Record<string, TensorSpec>>;
-  readonly data: Readonly<Record<string, Float32Array | Int32Array>>;
+  readonly data: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>;
 }
 
 /** @throws RepulsorError ENGINE_FAILED naming the input that is missing, unknown, or of the wrong type or size. */
 export function checkInputs(definition: ProgramSignature, inputs: Readonly<Record<string, InputValue>>): Fed {
   const sizes = sizesOf(definition.inputs, inputs);
   const specs: Record<string, TensorSpec> = {};
-  const data: Record<string, Float32Array | Int32Array> = {};
+  const data: Record<string, Float32Array | Int32Array | Uint8Array> = {};
   for (const [name, open] of Object.entries(definition.inputs)) {
     const [what, value] = [`input "${name}"`, inputs[name]];
     const found = concrete(open, sizes);
     if (isTensor(value)) checkShape(definition.name, what, found ?? open, value);
     const spec = found ?? refuseOpen(definition.name, what, open, value);
     const numbers = isTensor(value) ? value.data : value;
-    checkData(definition.name, what, spec, numbers);
+    const isBytes = numbers instanceof Uint8Array && open.ofBytes !== undefined;
+    checkData(definition.name, what, spec, numbers, isBytes);
     data[name] = numbers!;
     specs[name] = spec;
   }

@@ -1,7 +1,7 @@
 import { decodeImageFile } from '../codec/image-file.ts';
 import { RepulsorError } from '../errors.ts';
 import type { ImageSource, SourceImage } from '../ingest/source.ts';
-import { place } from '../operators/batch.ts';
+import { place } from '../operators/place.ts';
 import { ChunkBuilder, type ImageSet } from './image-set.ts';
 
 type Shape = ImageSet['shape'];

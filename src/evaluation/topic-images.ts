@@ -1,7 +1,7 @@
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import { place } from '../operators/batch.ts';
 import { samplesOf } from '../operators/decode.ts';
+import { place } from '../operators/place.ts';
 import { ChunkBuilder, type ImageSet } from './image-set.ts';
 
 export interface TopicImagesSettings {

@@ -1,8 +1,10 @@
 import { hasCode } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { flips } from './augment.ts';
-import { type BatchSettings, place } from './batch.ts';
+import type { Batch } from './batch.ts';
+import { BatchImages } from './batch-images.ts';
 import { samplesOf } from './decode.ts';
+import type { PlaceSettings } from './place.ts';
 import type { SampleId } from './position.ts';
 
 /** Which samples a step took, as its journal entry says. */
@@ -12,7 +14,7 @@ export interface BatchIdentity {
   readonly ordinal: number;
 }
 
-export interface RebuildSettings extends Pick<BatchSettings, 'shape' | 'latentScale' | 'seed'> {
+export interface RebuildSettings extends PlaceSettings {
   /** Labels are 0 to classes - 1; `classes` itself is the null class. */
   readonly classes: number;
   readonly flip: boolean;
@@ -23,7 +25,7 @@ export interface RebuildSettings extends Pick<BatchSettings, 'shape' | 'latentSc
 /** A batch as it was trained, or why it cannot be made again. */
 export interface Rebuilt<T> {
   readonly of: T;
-  readonly batch: { readonly images: Float32Array; readonly labels: Int32Array } | null;
+  readonly batch: Pick<Batch, 'images' | 'labels'> | null;
   /** The first sample that is not to be had; null when all are. */
   readonly missing: string | null;
 }
@@ -96,7 +98,7 @@ export async function* rebuildBatches<T extends BatchIdentity>(
 /** Where one image of a record goes. */
 interface Wanted {
   readonly index: number;
-  readonly into: Float32Array;
+  readonly into: BatchImages;
   readonly labels: Int32Array;
   readonly at: number;
   readonly ordinal: number;
@@ -115,13 +117,11 @@ async function rebuild<T extends BatchIdentity>(
   flipped: (ordinal: number) => boolean,
   signal: AbortSignal,
 ): Promise<Rebuilt<T>[]> {
-  const elements = settings.shape[0] * settings.shape[1] * settings.shape[2];
   const topics = new Map<string, WantedRecords>();
   const batches = piece.map((of) => {
-    const images = new Float32Array(of.samples.length * elements); // (B, H, W, C)
+    const into = new BatchImages(of.samples.length, settings);
     const labels = new Int32Array(of.samples.length);
     const wanted = of.samples.map(({ topic, partition, offset, index }, at) => {
-      const into = images.subarray(at * elements, (at + 1) * elements);
       const ordinal = of.ordinal + at;
       const flip = flipped(ordinal);
       const one: Wanted = { index, into, labels, at, ordinal, flipped: flip, found: false, why: null };
@@ -130,12 +130,12 @@ async function rebuild<T extends BatchIdentity>(
       getOrMake(offsets, offset, (): Wanted[] => []).push(one);
       return one;
     });
-    return { of, images, labels, wanted };
+    return { of, into, labels, wanted };
   });
   for (const [topic, records] of topics) await readTopic(log, topic, records, settings, signal);
-  return batches.map(({ of, images, labels, wanted }) => {
+  return batches.map(({ of, into, labels, wanted }) => {
     const lost = wanted.findIndex(({ found }) => !found);
-    if (lost < 0) return { of, batch: { images, labels }, missing: null };
+    if (lost < 0) return { of, batch: { images: into.images, labels }, missing: null };
     const { topic, partition, offset, index } = of.samples[lost]!;
     const why = wanted[lost]!.why ?? 'the record is not there any more';
     return { of, batch: null, missing: `${topic}/${partition} offset ${offset} image ${index}: ${why}` };
@@ -169,7 +169,7 @@ async function readTopic(
           continue;
         }
         const { ordinal, flipped } = one;
-        place({ pixels: sample.pixels, flipped, ordinal }, one.into, settings);
+        one.into.put(one.at, { pixels: sample.pixels, flipped, ordinal });
         one.labels[one.at] = sample.label ?? settings.classes;
         one.found = true;
       }

@@ -1,7 +1,9 @@
 import { differingSettings } from '../checkpoint/config-difference.ts';
+import { batchDigest, isSameDigest } from '../checkpoint/digest.ts';
 import type { RestoredState } from '../checkpoint/restore.ts';
 import type { StateBlobs } from '../checkpoint/state-blobs.ts';
 import type { StepJournal } from '../codec/records.ts';
+import { unitPixels } from '../codec/unit-pixels.ts';
 import type { Engine, Program } from '../engine/engine.ts';
 import { appendRows, negativesOf, type QueueHistory } from '../memory-bank/changelog.ts';
 import type { Batch } from '../operators/batch.ts';
@@ -13,6 +15,17 @@ import { blobEntries, toBlobs } from '../trainer/state-blobs.ts';
 import { stepReport } from '../trainer/step-report.ts';
 import { trainLayout } from '../trainer/train-state.ts';
 import type { ReplayedStep } from './compare.ts';
+
+/** Older versions held pixels as floats, and took the digest of these: that one, where it is the recorded one. */
+function digestLike(
+  recorded: Uint8Array | null,
+  { images, labels }: Pick<Batch, 'images' | 'labels'>,
+  now: Uint8Array,
+): Uint8Array {
+  if (recorded === null || images instanceof Float32Array || isSameDigest(recorded, now)) return now;
+  const older = batchDigest({ images: unitPixels(images), labels });
+  return isSameDigest(recorded, older) ? older : now;
+}
 
 /** A run's train state while it is trained again: on the device, with its queue on the host beside it. */
 export class Retraining {
@@ -46,11 +59,11 @@ export class Retraining {
 
   async step(
     batch: Pick<Batch, 'images' | 'labels'>,
-    { step, archived }: Pick<StepJournal, 'step' | 'archived'>,
+    { step, archived, batchDigest: recorded }: Pick<StepJournal, 'step' | 'archived' | 'batchDigest'>,
     waitSeconds: number,
   ): Promise<ReplayedStep & { readonly report: StepReport }> {
     const begun = performance.now();
-    const { outputs, learningRate, batchDigest, keys } = await runStep(this.#program, this.#pipeline, batch, step);
+    const { outputs, learningRate, keys, ...made } = await runStep(this.#program, this.#pipeline, batch, step);
     if (this.queue !== null && keys !== null) appendRows(this.queue, negativesOf(step, keys, batch.labels));
     const report = stepReport(
       this.#pipeline,
@@ -66,7 +79,7 @@ export class Retraining {
       },
       Math.min(this.queue?.count ?? 0, this.queue?.capacity ?? 0),
     );
-    return { terms: report.terms, keys, batchDigest, report };
+    return { terms: report.terms, keys, batchDigest: digestLike(recorded, batch, made.batchDigest), report };
   }
 
   /** What a commit now would store as blobs. */

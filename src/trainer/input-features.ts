@@ -1,4 +1,5 @@
 import type { Shape } from '../codec/images.ts';
+import { unitPixels } from '../codec/unit-pixels.ts';
 import type { Batch } from '../operators/batch.ts';
 
 /** Cells along each side of an image, where it is as large. */
@@ -16,6 +17,7 @@ export function inputFeatures(
   { images, archived, ids }: Pick<Batch, 'images' | 'archived' | 'ids'>,
   [height, width, channels]: Shape,
 ): Float64Array | null {
+  const values = unitPixels(images);
   const again = new Set(archived);
   if (again.size === ids.length) return null;
   const [rows, columns] = [Math.min(CELLS, height), Math.min(CELLS, width)];
@@ -30,12 +32,12 @@ export function inputFeatures(
         const cell = (cellRow + Math.floor((x * columns) / width)) * channels;
         const at = b * elements + y * row + x * channels;
         for (let c = 0; c < channels; c++) {
-          const value = images[at + c]!;
+          const value = values[at + c]!;
           const into = (cell + c) * KINDS;
           sums[into]! += value;
           sums[into + 1]! += value * value;
-          if (x > 0) sums[into + 2]! += Math.abs(value - images[at + c - channels]!);
-          if (y > 0) sums[into + 3]! += Math.abs(value - images[at + c - row]!);
+          if (x > 0) sums[into + 2]! += Math.abs(value - values[at + c - channels]!);
+          if (y > 0) sums[into + 3]! += Math.abs(value - values[at + c - row]!);
         }
       }
     }

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { batchDigest } from '../checkpoint/digest.ts';
 import type { StateBlobs } from '../checkpoint/state-blobs.ts';
-import type { Engine, HostTensors, Program } from '../engine/engine.ts';
+import type { Engine, HostTensors, InputValue, Program } from '../engine/engine.ts';
 import { emptyHistory, type QueueHistory, queueState } from '../memory-bank/changelog.ts';
 import type { Batch } from '../operators/batch.ts';
 import { learningRateAt, queueWeightAt } from '../optim/schedule.ts';
@@ -53,7 +53,7 @@ export function stepFeed(
   pipeline: Pipeline,
   batch: Pick<Batch, 'images' | 'labels'>,
   step: number,
-): Record<string, Float32Array | Int32Array> {
+): Record<string, InputValue> {
   const { start = 0, ramp = 0 } = pipeline.losses.repulsion ?? {};
   return {
     images: batch.images,

@@ -1,6 +1,7 @@
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { ProgramFunction, TensorSpec, Tensors } from '../engine/engine.ts';
+import { UNIT } from '../codec/unit-pixels.ts';
+import type { InputSpec, ProgramFunction, Tensors } from '../engine/engine.ts';
 import { flowMatching } from '../losses/flow-matching.ts';
 import { unpack } from '../model/parameters.ts';
 import { nullClass, type SiTInput, sit } from '../model/sit.ts';
@@ -29,11 +30,17 @@ export function reportNames(pipeline: Pipeline): string[] {
   return [...always, 'repulsion', ...named, ...ages];
 }
 
+/**
+ * From a table: a graph's optimizers make a division by 127.5 a multiplication by its reciprocal, which rounds otherwise than
+ * the host does for half of the bytes.
+ */
+const unitPixels = (bytes: Tensor): Tensor => tf.gather(tf.tensor1d(UNIT), bytes as Tensor1D);
+
 /** What goes in each step besides the state. Scalars are computed on the host, in float64, by the schedules. */
-export function stepInputs(pipeline: Pipeline): Record<string, TensorSpec> {
+export function stepInputs(pipeline: Pipeline): Record<string, InputSpec> {
   const b = pipeline.operators.batch;
   return {
-    images: { shape: [b, ...pipeline.model.input], dtype: 'float32' },
+    images: { shape: [b, ...pipeline.model.input], dtype: 'float32', ofBytes: unitPixels },
     labels: { shape: [b], dtype: 'int32' },
     step: { shape: [], dtype: 'int32' },
     learningRate: { shape: [], dtype: 'float32' },

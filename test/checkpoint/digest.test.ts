@@ -61,6 +61,11 @@ test('a batch digest is over the bytes that its grammar says, written out by han
     Buffer.from('03000000' + '0a000000', 'hex'),
   ]);
   expect(hex(batchDigest({ images: Float32Array.of(1, -1), labels: Int32Array.of(3, 10) }))).toBe(sha256(bytes));
+  const pixels = Buffer.concat([
+    Buffer.from('repulsor batch 2\0', 'ascii'),
+    Buffer.from('02000000' + 'ff01' + '03000000' + '0a000000', 'hex'),
+  ]);
+  expect(hex(batchDigest({ images: Uint8Array.of(255, 1), labels: Int32Array.of(3, 10) }))).toBe(sha256(pixels));
 });
 
 test('an entry from before there were batch digests is read, and its chain holds on into entries that have one', () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { unitPixels } from '../../src/codec/unit-pixels.ts';
 import { openCpuEngine } from '../../src/engine/eager/eager-engine.ts';
 import type { Engine, HostTensors, Program } from '../../src/engine/engine.ts';
 import { openNativeEngine } from '../../src/engine/native/native-engine.ts';
@@ -48,10 +49,14 @@ function moved(state: HostTensors): HostTensors {
 }
 const noise = normals(1, 'moved', 0, 1 << 16);
 
-const runStep = (program: Program, step: number): Promise<HostTensors> =>
+const runStep = (
+  program: Program,
+  step: number,
+  images: Float32Array | Uint8Array = normals(2, 'images', step, 4 * 64),
+): Promise<HostTensors> =>
   program.run(
     {
-      images: normals(2, 'images', step, 4 * 64),
+      images,
       labels: Int32Array.of(0, 1, 2, 3),
       step: Int32Array.of(step),
       learningRate: Float32Array.of(1e-3),
@@ -89,5 +94,24 @@ test('the compiled step has the loss and every gradient of the plain one, and te
   } finally {
     native.dispose();
     plain.dispose();
+  }
+});
+
+test('pixels as bytes give the bits of the same pixels as floats, on either engine, in any order of the two', async () => {
+  const every = Uint8Array.from({ length: 256 }, (_, value) => value);
+  for (const engine of engines) {
+    const [bytes, floats] = [await compile(engine), await compile(engine)];
+    try {
+      for (let step = 1; step <= 4; step++) {
+        const pixels = every.map((value) => value * 37 + step);
+        const one = await runStep(bytes, step, step === 3 ? unitPixels(pixels) : pixels);
+        const other = await runStep(floats, step, unitPixels(pixels));
+        expect(one).toEqual(other);
+      }
+      expect(await bytes.readState()).toEqual(await floats.readState());
+    } finally {
+      bytes.dispose();
+      floats.dispose();
+    }
   }
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Encoding } from '../../src/codec/records.ts';
 import { encode } from '../../src/codec/single-object.ts';
+import { unitPixels } from '../../src/codec/unit-pixels.ts';
 import { openBatches } from '../../src/operators/batches.ts';
 import { imageBatch, SETTINGS, take, topicOf } from './streams.ts';
 
@@ -9,13 +10,14 @@ const record = (shape: number[], encoding: Encoding, images: Uint8Array[], label
   encode('image-batch', { shape, encoding, images, labels, eventTime: 12, source: '', encoder: null });
 
 describe('a batch', () => {
-  test('holds pixels as float32 in [-1, 1], labels with the null class, identities and event times', async () => {
+  test('holds pixels as bytes, -1 to 1 to a model, labels with the null class, identities and event times', async () => {
     const log = await topicOf([
       record([1, 2, 1], 'RAW_U8', [Uint8Array.of(0, 255), Uint8Array.of(51, 204)], [3, 0]),
       record([1, 2, 1], 'RAW_U8', [Uint8Array.of(128, 127)]),
     ]);
     const [batch] = await take(log, { size: 3 });
-    expect(batch!.images).toEqual(
+    expect(batch!.images).toEqual(Uint8Array.of(0, 255, 51, 204, 128, 127));
+    expect(unitPixels(batch!.images)).toEqual(
       Float32Array.of(-1, 1, 51 / 127.5 - 1, 204 / 127.5 - 1, 128 / 127.5 - 1, 127 / 127.5 - 1),
     );
     expect(batch!.labels).toEqual(Int32Array.of(3, 0, 10));
@@ -59,13 +61,13 @@ describe('flips', () => {
     );
 
   /** Left to right, written down another way than the code under test. */
-  function mirrored(image: Float32Array): Float32Array {
+  function mirrored(image: Float32Array | Uint8Array): Uint8Array {
     const rows = Array.from({ length: height }, (_, y) =>
       image.slice(y * width * channels, (y + 1) * width * channels),
     );
-    const pixels = (row: Float32Array) =>
+    const pixels = (row: Float32Array | Uint8Array) =>
       Array.from({ length: width }, (_, x) => [...row.slice(x * channels, (x + 1) * channels)]);
-    return Float32Array.from(rows.flatMap((row) => pixels(row).reverse().flat()));
+    return Uint8Array.from(rows.flatMap((row) => pixels(row).reverse().flat()));
   }
 
   test('mirror about half the images left to right, leave the others as they are, and follow the seed', async () => {
@@ -86,7 +88,7 @@ describe('flips', () => {
   });
 });
 
-const bytesOf = (values: Float32Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+const bytesOf = (values: Float32Array | Uint8Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
 
 describe('shuffling', () => {
   test('gives each window in another order, the same for the same seed', async () => {

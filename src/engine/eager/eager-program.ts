@@ -5,11 +5,13 @@ import { callProgram } from '../call-program.ts';
 import type {
   HostTensor,
   HostTensors,
+  InputSpec,
   InputValue,
   Program,
   ProgramDefinition,
   Random,
   StateSnapshot,
+  TensorSpec,
   Tensors,
 } from '../engine.ts';
 import { onBackend } from '../on-backend.ts';
@@ -85,7 +87,8 @@ export class EagerProgram implements Program {
       try {
         const { state, outputs } = tf.tidy(() => {
           const fed: Tensors = {};
-          for (const [name, spec] of Object.entries(specs)) fed[name] = upload({ ...spec, data: data[name]! });
+          for (const [name, spec] of Object.entries(specs))
+            fed[name] = given(spec, data[name]!, definition.inputs[name]!);
           const result = callProgram(
             definition.fn,
             Object.fromEntries(this.#state),
@@ -118,6 +121,11 @@ export class EagerProgram implements Program {
     });
   }
 }
+
+const given = (spec: TensorSpec, data: Float32Array | Int32Array | Uint8Array, { ofBytes }: InputSpec): tf.Tensor =>
+  data instanceof Uint8Array
+    ? ofBytes!(upload({ ...spec, dtype: 'int32', data: Int32Array.from(data) }))
+    : upload({ ...spec, data });
 
 /** Copied: tfjs may keep the array it is given, and the caller may change it after the call. */
 const upload = (value: HostTensor): tf.Tensor => tf.tensor(value.data.slice(), [...value.shape], value.dtype);

@@ -25,7 +25,8 @@ import { addState, type ProgramState, type TracedProgram, trace } from './trace.
 
 /** The program's function for inputs of one shape. */
 interface Traced extends TracedProgram {
-  readonly plan: RunPlan;
+  /** By the inputs that are fed as bytes. */
+  readonly plans: Map<string, RunPlan>;
 }
 
 /** A program as a TensorFlow graph, its state in the variables of one session: traced once for each shape of its inputs. */
@@ -85,8 +86,8 @@ export class NativeProgram implements Program {
     const given = contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const { plan, outputs } = this.#tracedFor(given);
-      return this.#collect([...outputs], await this.#run(plan, this.#feed(given, step)));
+      const traced = this.#tracedFor(given);
+      return this.#collect([...traced.outputs], await this.#run(this.#plan(traced, given), this.#feed(given, step)));
     });
   }
 
@@ -94,7 +95,7 @@ export class NativeProgram implements Program {
     const given = contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const { plan } = this.#tracedFor(given);
+      const plan = this.#plan(this.#tracedFor(given), given);
       const feed = newTensors(this.#api, this.#feed(given, step));
       try {
         const { fetched, metadata } = await this.#session.runProfiled(plan, feed);
@@ -183,20 +184,28 @@ export class NativeProgram implements Program {
       specs,
       !this.#isOpen,
     );
-    const outputs = [...made.outputs.values()].map(({ at }) => at);
-    const plan = new RunPlan([...made.inputs.values(), this.#state.counter], outputs, made.assigns);
-    const traced = { ...made, plan };
+    const traced = { ...made, plans: new Map() };
     this.#traced.set(shapesOf(specs), traced);
     this.#seconds += (performance.now() - start) / 1000;
     return traced;
   }
 
+  #plan({ inputs, bytes, outputs, assigns, plans }: Traced, { data }: contract.Fed): RunPlan {
+    const names = [...inputs.keys()].filter((name) => data[name] instanceof Uint8Array);
+    const known = plans.get(names.join());
+    if (known !== undefined) return known;
+    const feeds = [...inputs].map(([name, at]) => (names.includes(name) ? bytes.get(name)! : at));
+    const fetches = [...outputs.values()].map(({ at }) => at);
+    const plan = new RunPlan([...feeds, this.#state.counter], fetches, assigns);
+    plans.set(names.join(), plan);
+    return plan;
+  }
+
   #feed({ specs, data }: contract.Fed, step: number): (() => Pointer)[] {
-    const feed = Object.entries(specs).map(
-      ([name, { dtype, shape }]) =>
-        () =>
-          newTensor(this.#api, DATA_TYPE[dtype], shape, data[name]!),
-    );
+    const feed = Object.entries(specs).map(([name, { dtype, shape }]) => () => {
+      const type = data[name] instanceof Uint8Array ? DATA_TYPE.uint8 : DATA_TYPE[dtype];
+      return newTensor(this.#api, type, shape, data[name]!);
+    });
     return [...feed, () => newTensor(this.#api, DATA_TYPE.uint64, [2], BigUint64Array.of(0n, BigInt(step)))];
   }
 

@@ -30,6 +30,8 @@ export interface ProgramState {
 /** A program's function as a graph, for inputs of one shape. Everything in it belongs to the graph. */
 export interface TracedProgram {
   readonly inputs: ReadonlyMap<string, Output>;
+  /** Where bytes go in that an input can be made of. */
+  readonly bytes: ReadonlyMap<string, Output>;
   readonly outputs: ReadonlyMap<string, { readonly at: Output; readonly dtype: DType; readonly shape: number[] }>;
   /** Assigns the new state, or writes it into the old one. Each waits until the old value is read. */
   readonly assigns: readonly Operation[];
@@ -58,9 +60,8 @@ export function trace(
   specs: Readonly<Record<string, TensorSpec>>,
   onlyTrace: boolean,
 ): TracedProgram {
-  const inputs = new Map(
-    Object.entries(specs).map(([name, spec]) => [name, graph.placeholder(DATA_TYPE[spec.dtype], spec.shape)]),
-  );
+  const inputs = new Map<string, Output>();
+  const bytes = new Map<string, Output>();
   const outputs = new Map<string, { at: Output; dtype: DType; shape: number[] }>();
   const assigns: Operation[] = [];
   const ends: Operation[] = [];
@@ -77,7 +78,18 @@ export function trace(
     }
     const fed: Tensors = {};
     for (const [name, spec] of Object.entries(specs)) {
-      fed[name] = backend.tensor(inputs.get(name)!, `input "${name}"`, spec.shape, DATA_TYPE[spec.dtype]);
+      const { ofBytes } = definition.inputs[name]!;
+      if (ofBytes === undefined) {
+        inputs.set(name, graph.placeholder(DATA_TYPE[spec.dtype], spec.shape));
+        fed[name] = backend.tensor(inputs.get(name)!, `input "${name}"`, spec.shape, DATA_TYPE[spec.dtype]);
+        continue;
+      }
+      // What is made of the bytes can itself be fed, as any tensor of a graph: then they are not asked for.
+      bytes.set(name, graph.placeholder(DATA_TYPE.uint8, spec.shape));
+      const types = { SrcT: { type: DATA_TYPE.uint8 }, DstT: { type: DATA_TYPE.int32 } };
+      const values = output(graph.add('Cast', [bytes.get(name)!], types));
+      fed[name] = ofBytes(backend.tensor(values, `bytes of input "${name}"`, spec.shape, DATA_TYPE.int32));
+      inputs.set(name, backend.outputOf(fed[name]));
     }
     const random = graphRandom(graph, backend, definition.seed, counter);
     const result = callProgram(definition.fn, state, fed, random);
@@ -111,7 +123,7 @@ export function trace(
     }
     assigns.push(...writeInPlace(graph, written, [...assigns, ...ends]));
   });
-  return { inputs, outputs, assigns };
+  return { inputs, bytes, outputs, assigns };
 }
 
 function addVariable(graph: Graph, name: string, shape: readonly number[], type: number): Variable {
