@@ -2,6 +2,7 @@
 export * as tf from '@tensorflow/tfjs-core';
 export type { ImageBatch } from './codec/records.ts';
 export { decode as decodeRecord, encode as encodeRecord } from './codec/single-object.ts';
+export { unitPixels } from './codec/unit-pixels.ts';
 export { type EngineChoice, type OpenedEngine, openEngine } from './engine/choose.ts';
 export type {
   Engine,

@@ -1,9 +1,7 @@
 import { differingSettings } from '../checkpoint/config-difference.ts';
-import { batchDigest, isSameDigest } from '../checkpoint/digest.ts';
 import type { RestoredState } from '../checkpoint/restore.ts';
 import type { StateBlobs } from '../checkpoint/state-blobs.ts';
 import type { StepJournal } from '../codec/records.ts';
-import { unitPixels } from '../codec/unit-pixels.ts';
 import type { Engine, Program } from '../engine/engine.ts';
 import { appendRows, negativesOf, type QueueHistory } from '../memory-bank/changelog.ts';
 import type { Batch } from '../operators/batch.ts';
@@ -15,17 +13,7 @@ import { blobEntries, toBlobs } from '../trainer/state-blobs.ts';
 import { stepReport } from '../trainer/step-report.ts';
 import { trainLayout } from '../trainer/train-state.ts';
 import type { ReplayedStep } from './compare.ts';
-
-/** Older versions held pixels as floats, and took the digest of these: that one, where it is the recorded one. */
-function digestLike(
-  recorded: Uint8Array | null,
-  { images, labels }: Pick<Batch, 'images' | 'labels'>,
-  now: Uint8Array,
-): Uint8Array {
-  if (recorded === null || images instanceof Float32Array || isSameDigest(recorded, now)) return now;
-  const older = batchDigest({ images: unitPixels(images), labels });
-  return isSameDigest(recorded, older) ? older : now;
-}
+import { digestLike } from './recorded-digest.ts';
 
 /** A run's train state while it is trained again: on the device, with its queue on the host beside it. */
 export class Retraining {

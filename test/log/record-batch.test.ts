@@ -150,8 +150,12 @@ test('CRC-32C of any length, wherever the bytes lie, is the one that is taken bi
     }
     return (sum ^ -1) >>> 0;
   };
-  const all = Uint8Array.from({ length: 64 }, (_, i) => (i * 151 + 7) & 255);
+  const all = Uint8Array.from({ length: 150_000 }, (_, i) => (i * 2654435761) >>> 13);
   for (let begin = 0; begin < 8; begin++)
-    for (let end = begin; end <= all.length; end++)
+    for (let end = begin; end <= 64; end++)
       expect(crc32c(all.subarray(begin, end))).toBe(bitByBit(all.subarray(begin, end)));
+  // From 4 KB on in vectors, by stretches of two lengths, and what is left of them by tables.
+  for (const length of [4_095, 4_096, 4_097, 65_535, 65_536, 65_537, 69_632, 131_072 + 8_192 + 77])
+    for (const begin of [0, 1, 3])
+      expect(crc32c(all.subarray(begin, begin + length))).toBe(bitByBit(all.subarray(begin, begin + length)));
 });

@@ -7,6 +7,7 @@ import type { KafkaAddress } from '../log-url.ts';
 import { asRepulsorError, BrokerError, CODE, judge, type Verdict } from './kafka-errors.ts';
 import { KafkaSockets } from './kafka-sockets.ts';
 import { Encoder, internalsOf, type KafkaBroker, type KafkaInternals, requests } from './kafkajs-internals.ts';
+import { wholeAnswer } from './large-answers.ts';
 
 /** How long a request is tried again while brokers restart, before it fails. */
 const PATIENCE_MS = 60_000;
@@ -80,14 +81,16 @@ export type Coordinator = 'group' | 'transaction';
 export class KafkaClient {
   readonly address: KafkaAddress;
   readonly #internals: KafkaInternals;
-  readonly #sockets = new KafkaSockets();
+  readonly #sockets: KafkaSockets;
   readonly #connected = new Map<string, Promise<KafkaBroker>>();
   readonly #nodes = new Map<number, { host: string; port: number }>();
   readonly #leaders = new Map<string, number>();
   #closed = false;
 
-  constructor(address: KafkaAddress) {
+  /** `reads`: whether records are to be fetched. */
+  constructor(address: KafkaAddress, { reads = false } = {}) {
     this.address = address;
+    this.#sockets = new KafkaSockets(reads);
     this.#internals = internalsOf(new Kafka({ ...clientConfig(address), socketFactory: this.#sockets.factory }));
   }
 
@@ -219,7 +222,10 @@ export class KafkaClient {
     const metadata = await broker.connectionPool.send<ClusterMetadata>({
       // kafkajs takes no topics for all topics, and its parser throws when any of them has an error.
       request: { apiKey: METADATA, apiVersion: 6, apiName: 'Metadata', encode: async () => encodeTopicNames(topics) },
-      response: { decode: decodeMetadata, parse: async (decoded: ClusterMetadata) => decoded },
+      response: {
+        decode: (body) => decodeMetadata(wholeAnswer(body)),
+        parse: async (decoded: ClusterMetadata) => decoded,
+      },
     });
     for (const { nodeId, host, port } of metadata.brokers) this.#nodes.set(nodeId, { host, port });
     return metadata;

@@ -137,7 +137,7 @@ export class KafkaLog implements Log, CopyTarget {
       if (offset < earliest || offset > end) throw outsideError(topic, partition, offset, earliest, end);
     };
     await Promise.all([...from].map(check));
-    const client = new KafkaClient(this.#client.address);
+    const client = new KafkaClient(this.#client.address, { reads: true });
     this.#readers.add(client);
     try {
       const reader = new KafkaReader(client, { topic, from, to, maxBufferedBytes, signal });

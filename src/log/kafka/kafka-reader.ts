@@ -91,7 +91,11 @@ export class KafkaReader {
       if (this.#fetching.has(leader)) continue;
       const fetching = this.#fetchFrom(leader, cursors)
         .catch((error: unknown) => this.#failed(error))
-        .finally(() => this.#fetching.delete(leader));
+        .then((brought) => {
+          this.#fetching.delete(leader);
+          // The next is on its way while this one is unpacked; after one that brought nothing the reader asks.
+          if (brought === true) void this.fetchMore();
+        });
       this.#fetching.set(leader, fetching);
     }
   }
@@ -105,7 +109,8 @@ export class KafkaReader {
     }
   }
 
-  async #fetchFrom(leader: number, cursors: KafkaCursor[]): Promise<void> {
+  /** Whether it brought something. */
+  async #fetchFrom(leader: number, cursors: KafkaCursor[]): Promise<boolean> {
     // The first partition of a fetch that has something is sure to get a batch, however large: the one whose last batch
     // came longest ago, or a busy one could keep out the large batches of another for ever.
     cursors.sort((a, b) => a.fed - b.fed || b.room - a.room);
@@ -113,14 +118,17 @@ export class KafkaReader {
     const partitions = cursors.map(({ partition, fetched, room }) => ({ partition, offset: fetched, maxBytes: room }));
     const answer = await fetch(broker, { topic: this.topic, partitions, maxWaitMs: LONG_POLL_MS });
     this.#lastAnswer = performance.now();
+    const before = this.#fed;
     for (const data of answer) {
       const cursor = cursors.find(({ partition }) => partition === data.partition);
       if (cursor === undefined) continue;
       const where = `reading ${this.topic}, partition ${data.partition}`;
       if (data.code === CODE.offsetOutOfRange) throw await this.#outside(cursor);
       if (data.code !== 0) throw new BrokerError(data.code, where);
-      cursor.add(new CommittedBatches(this.topic, data, cursor.fetched), ++this.#fed);
+      const batches = new CommittedBatches(this.topic, data, cursor.fetched);
+      if (batches.bytes > 0) cursor.add(batches, ++this.#fed);
     }
+    return this.#fed > before;
   }
 
   async #outside(cursor: KafkaCursor): Promise<RepulsorError | BrokerError> {
@@ -160,6 +168,7 @@ class KafkaCursor implements PartitionCursor {
   /** The next offset to hand out, and the end of the batch that is being handed out. */
   #position: number;
   #batchEnd: number;
+  #closed = false;
 
   constructor(reader: KafkaReader, partition: number, offset: number, to: number | null, share: number) {
     this.#reader = reader;
@@ -173,13 +182,12 @@ class KafkaCursor implements PartitionCursor {
 
   /** Bytes that may be asked for now: nothing while half of this partition's share is still full. */
   get room(): number {
-    if (this.#to !== null && this.fetched >= this.#to) return 0;
+    if (this.#closed || (this.#to !== null && this.fetched >= this.#to)) return 0;
     const held = this.#queue.reduce((sum, { bytes }) => sum + bytes, 0);
     return held > this.#share / 2 ? 0 : Math.max(1, Math.floor(this.#share / 2));
   }
 
   add(batches: CommittedBatches, answer: number): void {
-    if (batches.bytes === 0) return;
     this.fed = answer;
     this.fetched = batches.end;
     this.#queue.push(batches);
@@ -211,6 +219,7 @@ class KafkaCursor implements PartitionCursor {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#queue = [];
     this.#records = null;
   }

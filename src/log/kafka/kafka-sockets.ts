@@ -1,6 +1,7 @@
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ISocketFactory } from 'kafkajs';
+import { readingLargeAnswers } from './large-answers.ts';
 
 const KEEP_ALIVE_MS = 60_000;
 
@@ -10,14 +11,22 @@ const KEEP_ALIVE_MS = 60_000;
  */
 export class KafkaSockets {
   readonly #open = new Set<Socket>();
+  readonly #large: boolean;
   #over = false;
+
+  /** `large`: whether answers of megabytes are to come, which `wholeAnswer` then gives (large-answers.ts). */
+  constructor(large: boolean) {
+    this.#large = large;
+  }
 
   /** Connects as kafkajs's own factory does. */
   readonly factory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
     if (this.#over) throw new Error('the log is closed');
-    const socket = ssl
-      ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)
-      : connectPlain({ host, port }, onConnect);
+    const onread = this.#large ? readingLargeAnswers((data) => socket.emit('data', data)) : undefined;
+    const where = { host, port, ...(onread && { onread }) };
+    const socket: Socket = ssl
+      ? connectTls({ ...where, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)
+      : connectPlain(where, onConnect);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     this.#open.add(socket);
     socket.once('close', () => this.#open.delete(socket));

@@ -1,5 +1,6 @@
 import { BrokerError, brokerCodeOf, CODE, leaderCode } from './kafka-errors.ts';
 import { Encoder, type KafkaBroker, requests } from './kafkajs-internals.ts';
+import { wholeAnswer } from './large-answers.ts';
 
 /*
  * The two requests that carry records, with responses read by this project (kafka.apache.org/protocol, Produce v7 and
@@ -85,7 +86,7 @@ export function fetch(
   return broker.connectionPool.send<FetchedPartition[]>({
     ...protocol,
     response: {
-      decode: async (payload) => payload,
+      decode: async (body) => wholeAnswer(body),
       parse: async (payload: Buffer) => readFetchResponse(payload, topic),
     },
   });
