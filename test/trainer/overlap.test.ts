@@ -42,23 +42,24 @@ async function watch(pipeline: Pipeline, onStep: (report: StepReport) => void = 
   const commits: CommitReport[] = [];
   const compile: Engine['compile'] = async (definition) => {
     const program = await engine.compile(definition);
-    return Object.assign(Object.create(program), {
+    return {
       compiled: program.compiled,
-      run: async (inputs: Parameters<typeof program.run>[0], step: number) => {
+      run: async (inputs, step) => {
         events.push(`run ${step}`);
         const outputs = await program.run(inputs, step);
         events.push(`ran ${step}`);
         return outputs;
       },
-      snapshot: async (wanted: string[]) => {
+      snapshot: async (wanted) => {
         if (wanted.length > 0) events.push('hold');
         const snapshot = await program.snapshot(wanted);
         if (wanted.length > 0) events.push('held');
         return snapshot;
       },
-      readState: (wanted?: string[]) => program.readState(wanted),
+      readState: (wanted) => program.readState(wanted),
+      writeState: (values) => program.writeState(values),
       dispose: () => program.dispose(),
-    });
+    };
   };
   await train({
     pipeline,
