@@ -10,4 +10,5 @@ export default definePipeline({
   losses: { repulsion: { lambda: 0.05, queue: 4_096, ramp: 500 } },
   optimizer: { learningRate: 4e-3, beta2: 0.99, warmup: 100, decayShare: 0.5, clip: 1, ema: 0.995 },
   steps: 1_500,
+  evaluation: { topic: 'emoji-held-out' },
 });

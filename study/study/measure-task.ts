@@ -28,8 +28,8 @@ export async function* measureTask(
   marks: readonly number[],
 ): AsyncGenerator<Measurement> {
   const extractor = await openClassifier(engine, task.classifier === 'digits' ? DIGITS_CLASSIFIER : task.classifier);
-  const reference = await readFeatures(task.reference);
-  const pairs = await engineProducts(engine, reference.features.shape[1]);
+  const [heldOut, trained] = [await readFeatures(task.heldOut), await readFeatures(task.trained)];
+  const pairs = await engineProducts(engine, heldOut.features.shape[1]);
   try {
     const { classes } = pipeline.model;
     const labels = Array.from({ length: classes }, (_, label) => label);
@@ -37,19 +37,20 @@ export async function* measureTask(
       const weights = await readWeights(weightsAt(task.folder, step));
       const images = runImages(engine, pipeline, weights, { samples: task.samples, labels, seed: SEED });
       const drawn = await extractFeatures(extractor, images);
-      const size = Math.min(task.samples, reference.labels.length);
-      const { fid, kid, accuracy } = await measure(drawn, reference, {
-        metrics: ['fid', 'kid', 'accuracy'],
+      const how = {
         perClass: false,
-        kidSubsets: { count: KID_SUBSETS, size, seed: SEED },
+        kidSubsets: { count: KID_SUBSETS, size: Math.min(task.samples, heldOut.labels.length), seed: SEED },
         products: pairs.products,
         rooted: openReferenceCache(cacheFolder()).rooted,
         note: () => undefined,
-      });
+      };
+      const measures = await measure(drawn, heldOut, { ...how, metrics: ['fid', 'kid', 'accuracy'] });
+      const { fid, kid, accuracy } = measures as Record<'fid' | 'kid' | 'accuracy', number>;
+      const { fid: fidTrained } = await measure(drawn, trained, { ...how, metrics: ['fid'] });
       const { set, variant, seed, steps, samples } = task;
       yield {
         ...{ set, variant, seed, step, steps, samples },
-        ...({ fid, kid, accuracy } as Pick<Measurement, 'fid' | 'kid' | 'accuracy'>),
+        ...{ fid, kid, accuracy, fidTrained: fidTrained as number },
         ...(await seenAt(task.folder, step)),
       };
     }

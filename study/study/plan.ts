@@ -18,8 +18,9 @@ export interface Task {
   /** Steps after which it is measured; the last is the end. */
   readonly marks: readonly number[];
   readonly samples: number;
-  /** Of the reference: the file of its features, and the classifier that made them. */
-  readonly reference: string;
+  /** Features of the images that are held out, and of those that are trained on, and the classifier that made them. */
+  readonly heldOut: string;
+  readonly trained: string;
   readonly classifier: string;
   readonly threads: number;
 }
@@ -71,7 +72,7 @@ function taskOf(set: ImageSetOfStudy, variant: Variant, seed: number, settings: 
   ];
   return {
     ...{ name, set: set.name, variant: variant.name, seed, pipeline: set.pipeline, overrides, steps, marks },
-    ...{ samples, threads, folder: join(out, name), ...referenceOf(set, out) },
+    ...{ samples, threads, folder: join(out, name), ...featuresOf(set, out) },
   };
 }
 
@@ -80,9 +81,10 @@ export function marksOf(steps: number, count: number): number[] {
   return [...new Set(Array.from({ length: count }, (_, i) => Math.max(1, Math.round((steps * (i + 1)) / count))))];
 }
 
-export function referenceOf(set: ImageSetOfStudy, out: string): { reference: string; classifier: string } {
+export function featuresOf(set: ImageSetOfStudy, out: string): Pick<Task, 'heldOut' | 'trained' | 'classifier'> {
   return {
-    reference: join(out, `reference-${set.name}.safetensors`),
+    heldOut: join(out, `held-out-${set.name}.safetensors`),
+    trained: join(out, `trained-${set.name}.safetensors`),
     classifier: set.classifier === 'digits' ? 'digits' : join(out, `classifier-${set.name}.safetensors`),
   };
 }

@@ -7,24 +7,30 @@ import { DIGITS_CLASSIFIER, openClassifier } from '../../src/evaluation/classifi
 import { extractFeatures } from '../../src/evaluation/extract-features.ts';
 import { writeFeatures } from '../../src/evaluation/features-file.ts';
 import { sourceImages } from '../../src/evaluation/source-images.ts';
+import { holdOut } from '../../src/ingest/held-out.ts';
 import { ingest } from '../../src/ingest/ingest.ts';
 import { openLog } from '../../src/log/open-log.ts';
-import { referenceOf } from './plan.ts';
+import { featuresOf } from './plan.ts';
 import type { ImageSetOfStudy } from './sets.ts';
 
-/** What all runs of a set share, where it is not there yet: the topic, the classifier, the features of the reference. */
+/** What all runs of a set share, where it is not there yet: two topics, a tenth held out; the classifier; the features of both parts. */
 export async function prepare(
   set: ImageSetOfStudy,
   { out, log: url, note }: { readonly out: string; readonly log: string; readonly note: (line: string) => void },
 ): Promise<void> {
-  const { reference, classifier } = referenceOf(set, out);
-  if (existsSync(reference)) return;
-  const source = await set.images();
-  note(`${set.name}: ${source.total} images, ${source.classes.length} classes`);
+  const { heldOut, trained, classifier } = featuresOf(set, out);
+  if (existsSync(heldOut)) return;
+  const parts = holdOut(await set.images());
+  note(`${set.name}: ${parts.train.total} images to train on, ${parts.heldOut.total} held out`);
   const log = await openLog(url);
   try {
-    await log.createTopic(set.name);
-    await ingest(log, set.name, source, { time: Date.now(), atomic: true, ifEmpty: true });
+    for (const [topic, source] of [
+      [`${set.name}-held-out`, parts.heldOut],
+      [set.name, parts.train],
+    ] as const) {
+      await log.createTopic(topic);
+      await ingest(log, topic, source, { time: Date.now(), atomic: true, ifEmpty: true });
+    }
   } finally {
     await log.close();
   }
@@ -34,7 +40,9 @@ export async function prepare(
   try {
     const extractor = await openClassifier(engine, classifier === 'digits' ? DIGITS_CLASSIFIER : classifier);
     try {
-      await writeFeatures(reference, await extractFeatures(extractor, await sourceImages(source)));
+      await writeFeatures(trained, await extractFeatures(extractor, await sourceImages(parts.train)));
+      // Last: where it is there, all of it is.
+      await writeFeatures(heldOut, await extractFeatures(extractor, await sourceImages(parts.heldOut)));
     } finally {
       extractor.dispose();
     }

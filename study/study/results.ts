@@ -28,8 +28,12 @@ export interface Measurement {
   /** Of the whole run. */
   readonly steps: number;
   readonly samples: number;
+  /** Against the images that were held out. */
   readonly fid: number;
   readonly kid: number;
+  /** FID against those that were trained on. */
+  readonly fidTrained: number;
+  /** Share of what was drawn that is told as what it was asked for. */
   readonly accuracy: number;
   /** Null where nothing repels, or a process died between a mark and its commit. */
   readonly spread: Spread | null;

@@ -53,3 +53,22 @@ export const DIGIT_VARIANTS: readonly Variant[] = [
 ];
 
 export const EMOJI_VARIANTS: readonly Variant[] = [...core(2), queue(1_024, 2)];
+
+/** The variant of equal steps that trains the same way. */
+export const twinOf = (name: string): string => (name === EQUAL_TIME ? MAIN : name);
+
+/** For tables and plots. */
+const TITLES: Readonly<Record<string, string>> = {
+  [PLAIN]: 'plain',
+  dispersive: 'dispersive',
+  'repulsor-0': 'batch only, K 0',
+  'repulsor-1024': 'Repulsor, K 1,024',
+  [MAIN]: 'Repulsor, K 4,096',
+  'repulsor-16384': 'Repulsor, K 16,384',
+  'repulsor-4096-tau-0.1': 'K 4,096, tau 0.1',
+  'repulsor-4096-tau-2': 'K 4,096, tau 2',
+  'repulsor-4096-current-keys': 'K 4,096, current keys, centred',
+  [EQUAL_TIME]: 'K 4,096, equal time',
+};
+
+export const titleOf = (name: string): string => TITLES[name] ?? name;
