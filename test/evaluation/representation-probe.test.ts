@@ -1,13 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { getState } from '../../src/checkpoint/state-blobs.ts';
 import { openConsole } from '../../src/cli/console.ts';
 import { evaluateRepresentation } from '../../src/cli/evaluate-representation.ts';
-import { openEngine } from '../../src/engine/choose.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { measuredBlock, openBlockFeatures } from '../../src/evaluation/block-features.ts';
 import {
@@ -19,7 +14,6 @@ import {
 import { openProbe } from '../../src/evaluation/representation-probe.ts';
 import { topicImages } from '../../src/evaluation/topic-images.ts';
 import type { Log } from '../../src/log/log.ts';
-import { openLog } from '../../src/log/open-log.ts';
 import { initialParameters, unpack } from '../../src/model/parameters.ts';
 import { sitFeatures } from '../../src/model/sit.ts';
 import { normals } from '../../src/random/philox.ts';
@@ -28,24 +22,18 @@ import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import type { EvaluationReport } from '../../src/trainer/report.ts';
 import { flatten } from '../../src/trainer/state-blobs.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
-import { train } from '../../src/trainer/trainer.ts';
 import { difference, float, int, runOnce } from '../engine/engines.ts';
-import { expectSame, fillTopic, imageRecord, readCommitted, TOPIC, tinyPipeline } from '../trainer/tiny-run.ts';
+import { openTinyGround, type TinyGround } from '../trainer/tiny-ground.ts';
+import { expectSame, fillTopic, imageRecord, TOPIC, tinyPipeline } from '../trainer/tiny-run.ts';
 
+let ground: TinyGround;
 let engine: Engine;
-let folder: string;
 let log: Log;
 beforeAll(async () => {
-  ({ engine } = await openEngine({ name: 'native' }));
-  folder = await mkdtemp(join(tmpdir(), 'repulsor-probe-'));
-  log = await openLog(`file:${join(folder, 'log')}`);
-  await fillTopic(log);
+  ground = await openTinyGround();
+  ({ engine, log } = ground);
 });
-afterAll(async () => {
-  await log.close();
-  engine.dispose();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => ground.close());
 
 const EVERY = { everySteps: 10, images: 70 };
 
@@ -57,10 +45,8 @@ async function trained(run: string, pipeline: Pipeline) {
     onReport: (report) => reports.push(report),
     onWarning: (line) => warnings.push(line),
   });
-  const store = await openFolderStore(join(folder, run, 'blobs'));
-  const { signal } = new AbortController();
-  const result = await train({ pipeline, log, store, run, engine, observer: {}, signal, ...(probe && { probe }) });
-  return { result, reports, warnings, store, committed: await readCommitted(log, run, join(folder, run, 'blobs')) };
+  const result = await ground.train(run, pipeline, probe === null ? {} : { probe });
+  return { result, reports, warnings, store: await ground.store(run), committed: await ground.committed(run) };
 }
 
 test('a run that is measured is, bit for bit, the run that is not; and what is told is of the weights of that step', async () => {

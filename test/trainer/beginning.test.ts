@@ -1,26 +1,23 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { samplesOf } from '../../src/checkpoint/journal.ts';
 import { keptCommits } from '../../src/checkpoint/kept-commits.ts';
 import { readState } from '../../src/checkpoint/restore.ts';
-import { openEngine } from '../../src/engine/choose.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import type { Log } from '../../src/log/log.ts';
-import { openLog } from '../../src/log/open-log.ts';
 import type { QueueHistory } from '../../src/memory-bank/changelog.ts';
 import { planReplay } from '../../src/replay/plan.ts';
 import { replay } from '../../src/replay/replay.ts';
 import type { Beginning } from '../../src/trainer/beginning.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import type { StepReport } from '../../src/trainer/report.ts';
-import { type TrainSettings, train } from '../../src/trainer/trainer.ts';
-import { fillTopic, imageRecord, readCommitted, tinyPipeline } from './tiny-run.ts';
+import type { TrainSettings } from '../../src/trainer/trainer.ts';
+import { openTinyGround, type TinyGround } from './tiny-ground.ts';
+import { imageRecord, tinyPipeline } from './tiny-run.ts';
 
+let ground: TinyGround;
 let engine: Engine;
-let folder: string;
 let log: Log;
 let names = 0;
 let run: string;
@@ -28,28 +25,19 @@ let run: string;
 const ORIGIN = 'origin';
 
 beforeAll(async () => {
-  ({ engine } = await openEngine({ name: 'native' }));
-  folder = await mkdtemp(join(tmpdir(), 'repulsor-beginning-'));
-  log = await openLog(`file:${join(folder, 'log')}`);
-  await fillTopic(log);
+  ground = await openTinyGround();
+  ({ engine, log } = ground);
   for (const steps of [5, 20]) await start(ORIGIN, tinyPipeline({ steps }));
 }, 60_000);
 beforeEach(() => {
   run = `run-${names++}`;
 });
-afterAll(async () => {
-  await log.close();
-  engine.dispose();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => ground.close());
 
-const store = (of: string) => openFolderStore(join(folder, of, 'blobs'));
-const committed = (of = run) => readCommitted(log, of, join(folder, of, 'blobs'));
+const store = (of: string) => ground.store(of);
+const committed = (of = run) => ground.committed(of);
 
-async function start(of: string, pipeline: Pipeline, more: Partial<TrainSettings> = {}) {
-  const { signal } = new AbortController();
-  return train({ pipeline, log, store: await store(of), run: of, engine, observer: {}, signal, ...more });
-}
+const start = (of: string, pipeline: Pipeline, more: Partial<TrainSettings> = {}) => ground.train(of, pipeline, more);
 
 const from = (step: number | null = null, of = ORIGIN): Beginning => ({
   from: { run: of, step, open: async () => ({ log, store: await store(of), run: of }) },
@@ -100,7 +88,7 @@ describe('a run that begins from another', () => {
     await start('short-lived', tinyPipeline({ steps: 6 }));
     await start(run, tinyPipeline({ steps: 9, ...other }), { beginning: from(6, 'short-lived') });
     await start(run, tinyPipeline({ steps: 14, ...other }));
-    await rm(join(folder, 'short-lived'), { recursive: true });
+    await rm(join(ground.folder, 'short-lived'), { recursive: true });
     expect(await replayed()).toMatchObject({ identicalThrough: 14, diverged: null, steps: 14 });
   });
 

@@ -1,54 +1,39 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import { samplesOf } from '../../src/checkpoint/journal.ts';
-import { openEngine } from '../../src/engine/choose.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import type { Log } from '../../src/log/log.ts';
-import { openLog } from '../../src/log/open-log.ts';
 import { planReplay } from '../../src/replay/plan.ts';
 import { replay } from '../../src/replay/replay.ts';
 import { checkPipeline } from '../../src/trainer/check-pipeline.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
-import { type TrainObserver, train } from '../../src/trainer/trainer.ts';
-import { BATCH, expectSame, fillTopic, IMAGES, readCommitted, TOPIC, tinyPipeline } from './tiny-run.ts';
+import type { TrainObserver } from '../../src/trainer/trainer.ts';
+import { openTinyGround, type TinyGround } from './tiny-ground.ts';
+import { BATCH, expectSame, IMAGES, TOPIC, tinyPipeline } from './tiny-run.ts';
 
 /** Runs of the real engine on a file log, a third of whose samples come out of the archive. */
+let ground: TinyGround;
 let engine: Engine;
-let folder: string;
 let log: Log;
 
 beforeAll(async () => {
-  ({ engine } = await openEngine({ name: 'native' }));
-  folder = await mkdtemp(join(tmpdir(), 'repulsor-mix-'));
-  log = await openLog(`file:${join(folder, 'log')}`);
-  await fillTopic(log);
+  ground = await openTinyGround();
+  ({ engine, log } = ground);
 });
-afterAll(async () => {
-  await log.close();
-  engine.dispose();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => ground.close());
 
 const MIX = { topic: null, share: 0.3, window: 40 };
 const mixed = (steps: number, mix: Pipeline['operators']['mix'] = MIX): Pipeline => {
   const tiny = tinyPipeline({ steps, commit: { everySteps: 7 } });
   return { ...tiny, operators: { ...tiny.operators, shuffle: 30, mix } };
 };
-const blobs = (run: string) => join(folder, run, 'blobs');
-
-async function start(run: string, pipeline: Pipeline, observer: TrainObserver = {}) {
-  const store = await openFolderStore(blobs(run));
-  return train({ pipeline, log, store, run, engine, observer, signal: new AbortController().signal });
-}
+const start = (run: string, pipeline: Pipeline, observer: TrainObserver = {}) =>
+  ground.train(run, pipeline, { observer });
 
 test('stopped and gone on with, it is the uninterrupted run bit for bit, over epochs; and its replay is too', async () => {
   await start('whole', mixed(45));
   for (const steps of [3, 12, 29, 45]) await start('pieces', mixed(steps));
-  const whole = await readCommitted(log, 'whole', blobs('whole'));
-  expectSame(await readCommitted(log, 'pieces', blobs('pieces')), whole);
+  const whole = await ground.committed('whole');
+  expectSame(await ground.committed('pieces'), whole);
   expect(whole.newest.position.epoch).toBeGreaterThan(0);
 
   const taken = whole.steps.flatMap((entry) =>
@@ -66,7 +51,7 @@ test('stopped and gone on with, it is the uninterrupted run bit for bit, over ep
   const fresh = taken.filter((sample) => !sample.again).slice(0, IMAGES);
   expect(new Set(fresh.map(({ name }) => name)).size).toBe(IMAGES);
 
-  const from = { log, store: await openFolderStore(blobs('whole')), run: 'whole' };
+  const from = { log, store: await ground.store('whole'), run: 'whole' };
   const found = await replay({ ...from, plan: await planReplay(from, {}), engine, tolerance: null });
   expect(found).toMatchObject({ identicalThrough: 45, diverged: null });
 });
@@ -79,12 +64,12 @@ test('a run may change the share, and leave off; it says so, and its replay is t
   await start('changing', mixed(30, null), observer);
   expect(told.filter((message) => !/operators\.mix/.test(message))).toEqual([]);
   expect(told).toContain('from step 10 on, operators.mix.share is 0.6; it was 0.3');
-  const { steps } = await readCommitted(log, 'changing', blobs('changing'));
+  const { steps } = await ground.committed('changing');
   const shares = [0, 10, 20].map((begin) =>
     steps.slice(begin, begin + 10).reduce((sum, { archived }) => sum + archived.length, 0),
   );
   expect(shares).toEqual([expect.any(Number), 42, 0]);
-  const from = { log, store: await openFolderStore(blobs('changing')), run: 'changing' };
+  const from = { log, store: await ground.store('changing'), run: 'changing' };
   const found = await replay({ ...from, plan: await planReplay(from, {}), engine, tolerance: null });
   expect(found).toMatchObject({ identicalThrough: 30, diverged: null });
 });

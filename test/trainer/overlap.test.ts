@@ -1,39 +1,30 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
-import { openEngine } from '../../src/engine/choose.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import type { Log } from '../../src/log/log.ts';
-import { openLog } from '../../src/log/open-log.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import type { CommitReport, StepReport } from '../../src/trainer/report.ts';
 import { train } from '../../src/trainer/trainer.ts';
-import { BATCH, fillTopic, imageRecord, tinyPipeline } from './tiny-run.ts';
+import { openTinyGround, type TinyGround } from './tiny-ground.ts';
+import { BATCH, imageRecord, tinyPipeline } from './tiny-run.ts';
 
+let ground: TinyGround;
 let engine: Engine;
-let folder: string;
 let log: Log;
 let run: string;
 let names = 0;
 
 beforeAll(async () => {
-  ({ engine } = await openEngine({ name: 'native' }));
-  folder = await mkdtemp(join(tmpdir(), 'repulsor-overlap-'));
-  log = await openLog(`file:${join(folder, 'log')}`);
-  await fillTopic(log);
+  ground = await openTinyGround();
+  ({ engine, log } = ground);
 });
 beforeEach(() => {
   run = `run-${names++}`;
 });
-afterAll(async () => {
-  await log.close();
-  engine.dispose();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => ground.close());
 
 /** Trains, and notes what happens in its order: `run 3`, `ran 3`, `told 3`, `hold` and `held`. */
 async function watch(pipeline: Pipeline, onStep: (report: StepReport) => void = () => {}) {
@@ -65,7 +56,7 @@ async function watch(pipeline: Pipeline, onStep: (report: StepReport) => void = 
     pipeline,
     log,
     run,
-    store: await openFolderStore(join(folder, run)),
+    store: await openFolderStore(join(ground.folder, run)),
     engine: { ...engine, compile },
     signal: new AbortController().signal,
     observer: {

@@ -1,19 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
-import { openEngine } from '../../src/engine/choose.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import type { Log } from '../../src/log/log.ts';
-import { openLog } from '../../src/log/open-log.ts';
 import { planReplay } from '../../src/replay/plan.ts';
 import { replay } from '../../src/replay/replay.ts';
 import { definePipeline, type Pipeline, type PipelineInput } from '../../src/trainer/pipeline.ts';
 import type { StepReport } from '../../src/trainer/report.ts';
 import { keyDim } from '../../src/trainer/train-state.ts';
-import { train } from '../../src/trainer/trainer.ts';
-import { fillTopic, readCommitted, TINY } from './tiny-run.ts';
+import { openTinyGround, type TinyGround } from './tiny-ground.ts';
+import { TINY } from './tiny-run.ts';
 
 type Repulsion = NonNullable<NonNullable<PipelineInput['losses']>['repulsion']>;
 
@@ -44,21 +38,15 @@ const VARIANTS: Record<string, Repulsion> = {
 };
 const STEPS = 9;
 
+let ground: TinyGround;
 let engine: Engine;
-let folder: string;
 let log: Log;
 
 beforeAll(async () => {
-  ({ engine } = await openEngine({ name: 'native' }));
-  folder = await mkdtemp(join(tmpdir(), 'repulsor-variants-'));
-  log = await openLog(`file:${join(folder, 'log')}`);
-  await fillTopic(log);
+  ground = await openTinyGround();
+  ({ engine, log } = ground);
 });
-afterAll(async () => {
-  await log.close();
-  engine.dispose();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => ground.close());
 
 describe.each(Object.entries(VARIANTS))('a run with %s', (name, repulsion) => {
   const run = name.replace(/\W+/g, '-');
@@ -69,19 +57,15 @@ describe.each(Object.entries(VARIANTS))('a run with %s', (name, repulsion) => {
 
   const reports: StepReport[] = [];
   async function trained(id: string, steps: number): Promise<void> {
-    const store = await openFolderStore(join(folder, id));
     const observer = { onStep: (report: StepReport) => void reports.push(report) };
-    const { signal } = new AbortController();
-    await train({ pipeline: pipeline(steps), log, store, run: id, engine, observer, signal });
+    await ground.train(id, pipeline(steps), { observer });
   }
 
   test('stopped and resumed is the run that was not, bit for bit; its replay is, too', async () => {
     await trained(`${run}-pieces`, 4);
     await trained(`${run}-pieces`, STEPS);
     await trained(`${run}-whole`, STEPS);
-    const [pieces, whole] = await Promise.all(
-      ['pieces', 'whole'].map((half) => readCommitted(log, `${run}-${half}`, join(folder, `${run}-${half}`))),
-    );
+    const [pieces, whole] = await Promise.all(['pieces', 'whole'].map((half) => ground.committed(`${run}-${half}`)));
     const digests = (of: typeof whole) => of!.steps.map(({ digest }) => Buffer.from(digest).toString('hex'));
     expect(digests(pieces)).toEqual(digests(whole));
     expect(digests(whole)).toHaveLength(STEPS);
@@ -94,7 +78,7 @@ describe.each(Object.entries(VARIANTS))('a run with %s', (name, repulsion) => {
       // Whose rows they are is committed, and comes back from the queue's topic: digits of every class went in.
       expect(new Set(whole!.queue!.labels).size).toBeGreaterThan(3);
     }
-    const store = await openFolderStore(join(folder, `${run}-pieces`));
+    const store = await ground.store(`${run}-pieces`);
     const from = { log, store, run: `${run}-pieces` };
     const plan = await planReplay(from, { from: 5 });
     expect(await replay({ ...from, plan, engine, tolerance: null })).toMatchObject({

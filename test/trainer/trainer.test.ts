@@ -1,53 +1,36 @@
 import { renameSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openFolderStore } from '../../src/checkpoint/folder-store.ts';
 import type { BlobStore } from '../../src/checkpoint/store.ts';
-import { openEngine } from '../../src/engine/choose.ts';
 import type { Engine, Program } from '../../src/engine/engine.ts';
 import type { RepulsorError } from '../../src/errors.ts';
 import type { Log } from '../../src/log/log.ts';
-import { openLog } from '../../src/log/open-log.ts';
 import { queueDigest } from '../../src/memory-bank/changelog.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import type { CommitReport, StepReport } from '../../src/trainer/report.ts';
-import { type TrainObserver, type TrainSettings, train } from '../../src/trainer/trainer.ts';
-import {
-  addBadRecords,
-  expectEachOnceAnEpoch,
-  fillTopic,
-  imageRecord,
-  readCommitted,
-  tinyPipeline,
-} from './tiny-run.ts';
+import type { TrainObserver, TrainSettings } from '../../src/trainer/trainer.ts';
+import { openTinyGround, type TinyGround } from './tiny-ground.ts';
+import { addBadRecords, expectEachOnceAnEpoch, fillTopic, imageRecord, tinyPipeline } from './tiny-run.ts';
 
+let ground: TinyGround;
 let engine: Engine;
-let folder: string;
 let log: Log;
 let names = 0;
 let run: string;
 
 beforeAll(async () => {
-  ({ engine } = await openEngine({ name: 'native' }));
-  folder = await mkdtemp(join(tmpdir(), 'repulsor-trainer-'));
-  log = await openLog(`file:${join(folder, 'log')}`);
-  await fillTopic(log);
+  ground = await openTinyGround();
+  ({ engine, log } = ground);
 });
 beforeEach(() => {
   run = `run-${names++}`;
 });
-afterAll(async () => {
-  await log.close();
-  engine.dispose();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => ground.close());
 
-const blobs = () => join(folder, run, 'blobs');
-const committed = () => readCommitted(log, run, blobs());
+const blobs = () => ground.blobs(run);
+const committed = () => ground.committed(run);
 
 /** What an observer was told, in its order. */
 function listening(more: TrainObserver = {}) {
@@ -84,11 +67,7 @@ function listening(more: TrainObserver = {}) {
   return { told, observer };
 }
 
-async function start(pipeline: Pipeline, more: Partial<TrainSettings> = {}) {
-  const store = more.store ?? (await openFolderStore(blobs()));
-  const { signal } = new AbortController();
-  return train({ pipeline, log, store, run, engine, observer: {}, signal, ...more });
-}
+const start = (pipeline: Pipeline, more: Partial<TrainSettings> = {}) => ground.train(run, pipeline, more);
 
 /** The engine, and the program that it compiles next. */
 function watched(): { engine: Engine; program: () => Program } {
@@ -175,7 +154,7 @@ describe('steps', () => {
 describe('commits', () => {
   /** A folder whose disk takes its time. */
   async function slowStore(milliseconds: number): Promise<BlobStore> {
-    const store = await openFolderStore(blobs());
+    const store = await ground.store(run);
     return {
       ...store,
       put: async (...args) => {
@@ -239,7 +218,7 @@ describe('commits', () => {
 
   test('that fail are tried again with what came since, and nothing is lost', async () => {
     // The disk goes away after the first commit, and comes back after the second failure: the folder itself is moved.
-    const away = join(folder, 'away');
+    const away = join(ground.folder, 'away');
     const { told, observer } = listening({
       onCommit: () => void (told.commits.length === 1 && renameSync(blobs(), away)),
       onCommitFailure: () => void (told.failures.length === 2 && renameSync(away, blobs())),
@@ -254,7 +233,7 @@ describe('commits', () => {
   });
 
   test('that fail three times in a row end the run; the last one stands', async () => {
-    const away = join(folder, 'away for good');
+    const away = join(ground.folder, 'away for good');
     const { told, observer } = listening({ onCommit: () => renameSync(blobs(), away) });
     await expect(start(tinyPipeline({ steps: null }), { observer })).rejects.toMatchObject({
       code: 'STORE_FAILED',
@@ -267,7 +246,7 @@ describe('commits', () => {
   });
 
   test('that fail at the very end are tried again after a while', async () => {
-    const away = join(folder, 'away at the end');
+    const away = join(ground.folder, 'away at the end');
     const { told, observer } = listening({
       onStep: ({ step }) => void (step === 8 && renameSync(blobs(), away)),
       onCommitFailure: () => void (told.failures.length === 2 && renameSync(away, blobs())),
@@ -283,7 +262,7 @@ describe('commits', () => {
   test('keep the weights of the newest few, and of the oldest that can be replayed from, whole', async () => {
     await start(tinyPipeline({ steps: 60, commit: { keep: { last: 2, every: null } } }));
     const { commits } = await committed();
-    const there = new Set((await (await openFolderStore(blobs())).list()).map(({ sha256 }) => sha256));
+    const there = new Set((await (await ground.store(run)).list()).map(({ sha256 }) => sha256));
     const named = [commits[0]!, ...commits.slice(-2)].flatMap((commit) => commit.blobs.map(({ sha256 }) => sha256));
     expect([...there].sort()).toEqual([...new Set(named)].sort());
   });
