@@ -1,5 +1,6 @@
 import { openVaeDecoder } from '../../src/autoencoder/vae-decoder.ts';
 import { openVaeEncoder } from '../../src/autoencoder/vae-encoder.ts';
+import { joined } from '../../src/codec/joined.ts';
 import { normals } from '../../src/random/philox.ts';
 import { IMAGE } from './model.ts';
 
@@ -22,11 +23,20 @@ export async function measureVae(
   try {
     const posteriors = await encoder.encode(images, IMAGE);
     const { shape } = posteriors[0]!;
-    const means = joined(posteriors.map(({ mean }) => mean));
-    const deviations = joined(posteriors.map(({ std }) => std!));
+    const means = joined(
+      Float32Array,
+      posteriors.map(({ mean }) => mean),
+    );
+    const deviations = joined(
+      Float32Array,
+      posteriors.map(({ std }) => std!),
+    );
     const z = normals(0, 'measure-vae', 0, means.length);
     const drawn = means.map((mean, i) => mean + deviations[i]! * z[i]!);
-    const wanted = joined(images.map((image) => Float32Array.from(image, (value) => value / 127.5 - 1)));
+    const wanted = joined(
+      Float32Array,
+      images.map((image) => Float32Array.from(image, (value) => value / 127.5 - 1)),
+    );
     const errorOf = async (latents: Float32Array) => {
       const { images: decoded } = await decoder.decode(latents, shape);
       return Math.sqrt(decoded.reduce((sum, value, i) => sum + (value - wanted[i]!) ** 2, 0) / wanted.length);
@@ -38,14 +48,4 @@ export async function measureVae(
     await encoder.close();
     await decoder.close();
   }
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

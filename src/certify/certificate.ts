@@ -33,7 +33,7 @@ export interface ReferenceFacts {
   readonly samples: number;
   readonly commits: number;
   /** Hex. Chains every step's samples, losses and keys. */
-  readonly journalDigest: string;
+  readonly journal_digest: string;
   readonly blobs: readonly { readonly name: string; readonly sha256: string; readonly bytes: number }[];
   readonly engine: string;
   readonly seconds: number;

@@ -203,7 +203,7 @@ function factsOf({ steps, commits }: CommittedOutcome, seconds: number): Referen
     steps: steps.length,
     samples: newest.position.samples,
     commits: commits.length,
-    journalDigest: Buffer.from(newest.journalDigest).toString('hex'),
+    journal_digest: Buffer.from(newest.journalDigest).toString('hex'),
     blobs: newest.blobs.map(({ name, sha256, bytes }) => ({ name, sha256, bytes })),
     engine: newest.engine,
     seconds,

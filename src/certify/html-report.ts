@@ -52,7 +52,7 @@ ${(Object.keys(GROUPS) as TrialGroup[]).map((group) => groupCard(group, certific
 <h2>The run that nothing happened to</h2>
 <div class="card scroll"><table>
 <tr><th>of the last commit</th><th>SHA-256</th><th>size</th></tr>
-<tr><td>journal of every step, chained</td><td><code class="hash">${reference.journalDigest}</code></td><td></td></tr>
+<tr><td>journal of every step, chained</td><td><code class="hash">${reference.journal_digest}</code></td><td></td></tr>
 ${reference.blobs.map(({ name, sha256, bytes: size }) => `<tr><td>${text(name)}</td><td><code class="hash">${sha256}</code></td><td class="num">${bytes(size)}</td></tr>`).join('\n')}
 <tr><td>settings of the pipeline</td><td><code class="hash">${pipeline.config_digest}</code></td><td></td></tr>
 </table></div>

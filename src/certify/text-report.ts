@@ -18,7 +18,7 @@ export function textReport(certificate: Certificate): string {
     ...bad.flatMap(({ id, outcome, what, repeat }) => [`${outcome}: ${id}: ${what}`, `  again: ${repeat}`]),
     ...(bad.length > 0 ? [''] : []),
     `pipeline   ${pipeline.name} (${pipeline.file}), settings ${pipeline.config_digest.slice(0, 16)}`,
-    `reference  ${reference.steps} steps, ${reference.samples} samples, ${reference.commits} commits; journal ${reference.journalDigest.slice(0, 16)}`,
+    `reference  ${reference.steps} steps, ${reference.samples} samples, ${reference.commits} commits; journal ${reference.journal_digest.slice(0, 16)}`,
     `engine     ${reference.engine}`,
     `log        ${certificate.log}; input: ${certificate.input.records} records of ${certificate.input.from}`,
     '',

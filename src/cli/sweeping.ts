@@ -1,26 +1,19 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { findRunFolder } from '../checkpoint/run-folder.ts';
-import { runTopics } from '../checkpoint/run-id.ts';
 import type { EngineName } from '../engine/engine.ts';
-import { EXIT, RepulsorError } from '../errors.ts';
-import type { Log } from '../log/log.ts';
+import { EXIT } from '../errors.ts';
 import { openLog } from '../log/open-log.ts';
-import { duration } from '../metrics/progress-format.ts';
-import { type Grid, gridRuns, parseGrid } from '../sweep/grid.ts';
-import { escaped, htmlReport } from '../sweep/html-report.ts';
-import { type Metric, pointResults, type RunResult, SHOWN, type SweepResult } from '../sweep/results.ts';
-import { csv, meanAndSpread, textTable } from '../sweep/tables.ts';
-import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
-import { VERSION } from '../version.ts';
+import { parseGrid } from '../sweep/grid.ts';
+import { type Metric, type RunResult, SHOWN } from '../sweep/results.ts';
+import { textTable } from '../sweep/tables.ts';
 import type { Console } from './console.ts';
 import { fillTopic } from './fill-topic.ts';
 import { interruption } from './interruption.ts';
-import { asOverrides, loadPipeline } from './load-pipeline.ts';
-import { type StatusLine, statusLine } from './status-line.ts';
+import { statusLine } from './status-line.ts';
 import { runSweepCommand } from './sweep-command.ts';
-import { evaluated, evaluateOne, evaluationMetrics, type SweepEvaluation } from './sweep-evaluation.ts';
+import { evaluated, evaluateOne } from './sweep-evaluation.ts';
+import { evaluationOf, resolvedRuns } from './sweep-plan.ts';
+import { runLine, watchProgress } from './sweep-progress.ts';
+import { forMachines, sweepResult, WINDOW, writeReports } from './sweep-report.ts';
 import { finishedRun, resultOf, type SweepRun } from './sweep-run.ts';
 
 export interface SweepOptions {
@@ -39,9 +32,6 @@ export interface SweepOptions {
   readonly threads?: number;
   readonly json?: boolean;
 }
-
-/** Losses are the mean over so many last steps. */
-const WINDOW = 100;
 
 /** What `repulsor sweep` does with its settings; the exit status. */
 export async function runSweep(file: string, options: SweepOptions, console: Console): Promise<number> {
@@ -119,56 +109,6 @@ export async function runSweep(file: string, options: SweepOptions, console: Con
   }
 }
 
-/** Null where no metric needs it. @throws RepulsorError USAGE when it is not clear against what */
-function evaluationOf(shown: readonly Metric[], base: Pipeline, options: SweepOptions): SweepEvaluation | null {
-  const metrics = evaluationMetrics(shown);
-  if (metrics.length === 0) return null;
-  const topics = topicsOf(base.source);
-  const against = options.against ?? base.evaluation.topic ?? (topics.length === 1 ? topics[0]! : null);
-  if (against === null)
-    throw new RepulsorError(
-      'USAGE',
-      `the pipeline reads ${topics.join(' and ')}: against which are its runs evaluated?`,
-      {
-        hint: 'name a topic, a folder or a file of features with --against, or leave the metric out of --metrics',
-      },
-    );
-  const { samples, extractor, engine, log = null } = options;
-  return { against, samples, extractor, metrics, engine, log };
-}
-
-/** Every run with its settings checked, before the first is trained. @throws RepulsorError USAGE, CONFIG */
-async function resolvedRuns(file: string, grid: Grid, options: SweepOptions) {
-  const { log, topic, steps } = options;
-  const flags = asOverrides({ log, 'source.topic': topic, steps });
-  const base = await loadPipeline(file, [...flags, ...grid.fixed]);
-  const out = options.out ?? join('runs', `sweep-${base.name}`);
-  const runs: SweepRun[] = [];
-  const refused: string[] = [];
-  for (const run of gridRuns(grid, base.seed, options.seeds)) {
-    const name = `${base.name}.${run.name}`.slice(0, 100);
-    const overrides = [...run.overrides, `name=${JSON.stringify(name)}`, `seed=${run.seed}`];
-    try {
-      const pipeline = await loadPipeline(file, [...flags, ...overrides]);
-      runs.push({ ...run, overrides, folder: join(out, run.name), pipeline });
-    } catch (error) {
-      if (!(error instanceof RepulsorError) || error.code !== 'CONFIG') throw error;
-      const [, ...problems] = error.message.split('\n');
-      for (const problem of problems) refused.push(`${run.values.join(', ')}:${problem.replace(/^ +/, ' ')}`);
-    }
-  }
-  if (refused.length > 0)
-    throw new RepulsorError('CONFIG', `not every run of the sweep can be: \n  ${[...new Set(refused)].join('\n  ')}`, {
-      hint: 'leave these values out, or set what they need for all with --set; nothing was trained',
-    });
-  const { steps: all, source } = base;
-  if (all === null && (source.follow || source.epochs === null))
-    throw new RepulsorError('USAGE', `the runs of ${file} would never end`, {
-      hint: 'give the steps of each run with --steps',
-    });
-  return { base, runs, out, flags };
-}
-
 function trainArguments(file: string, run: SweepRun, flags: readonly string[], options: SweepOptions): string[] {
   const threads =
     options.threads ?? (options.jobs > 1 ? Math.max(1, Math.floor(availableParallelism() / options.jobs)) : null);
@@ -184,118 +124,4 @@ async function inTurns<T>(items: readonly T[], jobs: number, work: (item: T) => 
     for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
   };
   await Promise.all(Array.from({ length: Math.min(jobs, items.length) }, worker));
-}
-
-/** A line that tells the committed steps of all runs, looked up in their journals now and then. */
-function watchProgress(
-  log: Log,
-  runs: readonly SweepRun[],
-  results: ReadonlyMap<string, RunResult>,
-  line: StatusLine,
-): { end(): void } {
-  const total = runs.reduce((sum, { pipeline }) => sum + (pipeline.steps ?? 0), 0);
-  const begun = performance.now();
-  let first: number | null = null;
-  let looking = false;
-  const look = async () => {
-    if (looking) return;
-    looking = true;
-    let steps = 0;
-    for (const run of runs) steps += results.get(run.name)?.steps ?? (await committedSteps(log, run.folder));
-    first ??= steps;
-    const seconds = (performance.now() - begun) / 1000;
-    const left = steps > first ? ((total - steps) * seconds) / (steps - first) : null;
-    const ended = `${results.size} of ${runs.length} runs done`;
-    line.status(`${ended}, step ${steps} of ${total}${left === null || left < 0 ? '' : `, ${duration(left)} left`}`);
-    looking = false;
-  };
-  const timer = setInterval(() => void look().catch(() => undefined), 2_000);
-  return { end: () => clearInterval(timer) };
-}
-
-async function committedSteps(log: Log, folder: string): Promise<number> {
-  const run = await findRunFolder(folder).catch(() => null);
-  if (run === null) return 0;
-  const { journal } = runTopics(run.run);
-  return (await log.topics()).includes(journal) ? (await log.offsets(journal, 0)).end : 0;
-}
-
-function runLine(result: RunResult, metrics: readonly Metric[], done: number, of: number): string {
-  const count = `${done}/${of}`.padStart(2 * `${of}`.length + 1);
-  if (result.error !== null) return `${count}  ${result.name}  failed: ${result.error}`;
-  const values = metrics.flatMap((metric) => {
-    const value = result.metrics[metric];
-    return typeof value !== 'number'
-      ? []
-      : `${metric} ${meanAndSpread({ n: 1, mean: value, sd: null, least: value, most: value })}`;
-  });
-  const trap = escaped(result);
-  return `${count}  ${result.name}  ${values.join('  ')}${trap === null ? '' : `  (${trap})`}`;
-}
-
-function sweepResult(
-  pipeline: SweepResult['pipeline'],
-  grid: Grid,
-  runs: readonly SweepRun[],
-  results: readonly RunResult[],
-  shown: readonly Metric[],
-): SweepResult {
-  const order = new Map(runs.map(({ name }, i) => [name, i]));
-  const inOrder = [...results].sort((a, b) => order.get(a.name)! - order.get(b.name)!);
-  const { steps } = runs[0]!.pipeline;
-  return {
-    version: VERSION,
-    time: new Date().toISOString(),
-    pipeline,
-    axes: grid.axes,
-    fixed: grid.fixed,
-    seeds: [...new Set(runs.map(({ seed }) => seed))],
-    steps,
-    window: Math.min(WINDOW, steps ?? WINDOW),
-    shown,
-    points: pointResults(inOrder, shown),
-  };
-}
-
-/** Each point's settings by their paths. */
-function forMachines(sweep: SweepResult) {
-  const settings = (values: readonly string[]) =>
-    Object.fromEntries(values.map((value, i) => [sweep.axes[i]!.path, parsed(value)]));
-  return {
-    pipeline: sweep.pipeline,
-    axes: sweep.axes.map(({ path, values }) => ({ path, values: values.map(parsed) })),
-    fixed: sweep.fixed,
-    seeds: sweep.seeds,
-    steps: sweep.steps,
-    window: sweep.window,
-    points: sweep.points.map(({ values, runs, metrics }) => ({
-      settings: settings(values),
-      metrics,
-      runs: runs.map(({ values: _, ...run }) => run),
-    })),
-  };
-}
-
-function parsed(value: string): unknown {
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value;
-  }
-}
-
-async function writeReports(out: string, sweep: SweepResult) {
-  const files = { report: join(out, 'report.html'), csv: join(out, 'results.csv'), results: join(out, 'results.json') };
-  try {
-    await mkdir(out, { recursive: true });
-    await writeFile(files.report, htmlReport(sweep));
-    await writeFile(files.csv, csv(sweep));
-    await writeFile(files.results, `${JSON.stringify(forMachines(sweep), null, 2)}\n`);
-  } catch (cause) {
-    throw new RepulsorError('STORE_FAILED', `the results in ${out} cannot be written: ${(cause as Error).message}`, {
-      hint: 'the runs themselves are done; free room and run the same command again',
-      cause,
-    });
-  }
-  return files;
 }

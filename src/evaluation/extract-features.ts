@@ -1,3 +1,4 @@
+import { joined } from '../codec/joined.ts';
 import { sizeOf } from '../model/parameters.ts';
 import type { Features } from '../statistics/features.ts';
 import type { FeatureExtractor } from './extractor.ts';
@@ -26,17 +27,11 @@ export async function extractFeatures(
     done += chunk.images.length / size;
     onProgress(done);
   }
-  const all = new Int32Array(done);
-  let at = 0;
-  for (const part of labels) {
-    all.set(part, at);
-    at += part.length;
-  }
   const told = probabilities.whole();
   return {
     features: features.whole(),
     probabilities: told.shape[1] === 0 ? null : told,
-    labels: all,
+    labels: joined(Int32Array, labels),
     extractor: extractor.id,
   };
 }

@@ -1,3 +1,4 @@
+import { joined } from '../codec/joined.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
@@ -26,19 +27,17 @@ export async function measuredImages(
   });
   const chunks: ImageChunk[] = [];
   for await (const chunk of set.chunks()) chunks.push(chunk);
-  const count = chunks.reduce((sum, { labels }) => sum + labels.length, 0);
-  if (count < 4)
-    throw new RepulsorError('USAGE', `the topic ${topic} has ${count} images to evaluate with`, {
+  const labels = joined(
+    Int32Array,
+    chunks.map((chunk) => chunk.labels),
+  );
+  if (labels.length < 4)
+    throw new RepulsorError('USAGE', `the topic ${topic} has ${labels.length} images to evaluate with`, {
       hint: 'give it more, or name another in evaluation.topic',
     });
-  const images = new Float32Array(chunks.reduce((sum, chunk) => sum + chunk.images.length, 0));
-  const labels = new Int32Array(count);
-  let [at, row] = [0, 0];
-  for (const chunk of chunks) {
-    images.set(chunk.images, at);
-    labels.set(chunk.labels, row);
-    at += chunk.images.length;
-    row += chunk.labels.length;
-  }
+  const images = joined(
+    Float32Array,
+    chunks.map((chunk) => chunk.images),
+  );
   return { images, labels };
 }

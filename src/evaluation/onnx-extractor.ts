@@ -1,3 +1,4 @@
+import { joined } from '../codec/joined.ts';
 import { RepulsorError } from '../errors.ts';
 import { sizeOf } from '../model/parameters.ts';
 import { describePort, type OnnxModel, type OnnxTensor, openOnnxModel } from '../onnx/onnx-model.ts';
@@ -62,7 +63,7 @@ export async function openOnnxExtractor(file: string, settings: OnnxExtractorSet
           made.push(rowsOf(out[features]!, rows, file));
           if (logits !== null) told.push(rowsOf(out[logits]!, rows, file));
         }
-        return { features: joined(made), probabilities: logits === null ? null : softmax(joined(told)) };
+        return { features: joinedRows(made), probabilities: logits === null ? null : softmax(joinedRows(told)) };
       },
       // ONNX Runtime frees a session by itself too; nothing is left to wait for.
       dispose: () => void model.close(),
@@ -159,16 +160,13 @@ function rowsOf({ shape, data }: OnnxTensor, rows: number, file: string): OnnxTe
   return { shape: [rows, d], data: data.subarray(0, rows * d) };
 }
 
-function joined(parts: readonly OnnxTensor[]): Features {
-  const d = parts[0]?.shape[1] ?? 0;
+function joinedRows(parts: readonly OnnxTensor[]): Features {
   const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
-  const data = new Float32Array(rows * d);
-  let at = 0;
-  for (const part of parts) {
-    data.set(part.data, at);
-    at += part.data.length;
-  }
-  return { shape: [rows, d], data };
+  const data = joined(
+    Float32Array,
+    parts.map((part) => part.data),
+  );
+  return { shape: [rows, parts[0]?.shape[1] ?? 0], data };
 }
 
 function softmax({ shape, data }: Features): Features {

@@ -79,7 +79,7 @@ test('a sound pipeline holds in trials of every kind, and nothing is left behind
     held: true,
     counts: { held: 7, 'not held': 0, 'not carried out': 0 },
     not_deterministic: null,
-    reference: { steps: 12, samples: 84, journalDigest: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    reference: { steps: 12, samples: 84, journal_digest: expect.stringMatching(/^[0-9a-f]{64}$/) },
     input: { records: 10, images: 130, partitions: 2 },
     notes: [],
   });

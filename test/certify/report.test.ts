@@ -34,7 +34,7 @@ function certificate(trials: TrialResult[]): Certificate {
       steps: 24,
       samples: 768,
       commits: 7,
-      journalDigest: 'cd'.repeat(32),
+      journal_digest: 'cd'.repeat(32),
       blobs: [{ name: 'model', sha256: 'ef'.repeat(32), bytes: 1_300_000 }],
       engine: 'native TensorFlow 2.21.0',
       seconds: 2,
@@ -75,7 +75,7 @@ test('the HTML needs nothing beside itself, and shows every trial, digest and co
   expect(html).not.toMatch(/<script|<link|<img|src=|@import|url\(|https?:/);
   expect(html).toContain('prefers-color-scheme:dark');
   for (const shown of all.trials.flatMap(({ id, what }) => [id, what])) expect(html).toContain(shown);
-  for (const shown of [all.reference.journalDigest, 'ef'.repeat(32), '4500', 'kill -9 before commit of its commit 2'])
+  for (const shown of [all.reference.journal_digest, 'ef'.repeat(32), '4500', 'kill -9 before commit of its commit 2'])
     expect(html).toContain(shown);
   expect(html).toContain('--set &#39;name=&quot;&lt;b&gt;&quot;&#39; --only kill-before-commit');
   expect(html).toContain('&lt;script&gt;alert(1)');
