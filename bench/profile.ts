@@ -1,9 +1,10 @@
 import { Option } from 'commander';
 import { wholeNumber } from '../src/cli/options.ts';
+import { openEngine } from '../src/engine/choose.ts';
 import type { OpTime } from '../src/engine/engine.ts';
-import { openNativeEngine } from '../src/engine/native/native-engine.ts';
 import { compileStep, stepFeed } from '../src/trainer/run-step.ts';
 import { initialState } from '../src/trainer/train-state.ts';
+import { trainingLanes } from '../src/trainer/training-lanes.ts';
 import type { Benchmark, BenchmarkResult } from './benchmark.ts';
 import { spread } from './spread.ts';
 import { givenBatch } from './train-step/given-values.ts';
@@ -44,7 +45,7 @@ async function profile(
   note: (line: string) => void,
 ): Promise<BenchmarkResult> {
   const pipeline = await shapePipeline(shape, set);
-  const engine = await openNativeEngine();
+  const { engine } = await openEngine({ name: 'native', lanes: trainingLanes(pipeline) });
   const program = await compileStep(engine, pipeline, initialState(pipeline));
   const feed = (step: number) => stepFeed(pipeline, givenBatch(pipeline, step), step);
   try {

@@ -1,9 +1,11 @@
 /** A child of the bits benchmark: trains one shape from its beginning, and tells a digest of every step. */
+
 import { createHash } from 'node:crypto';
 import { openEngine } from '../../src/engine/choose.ts';
 import { normals, uniforms } from '../../src/random/philox.ts';
 import { compileStep, runStep } from '../../src/trainer/run-step.ts';
 import { initialState } from '../../src/trainer/train-state.ts';
+import { trainingLanes } from '../../src/trainer/training-lanes.ts';
 import { task } from '../child.ts';
 import { type Shape, shapePipeline } from '../train-step/shapes.ts';
 
@@ -21,7 +23,7 @@ export interface BitsFigures {
 
 const { shape, overrides, steps }: BitsTask = task();
 const pipeline = await shapePipeline(shape, overrides);
-const { engine } = await openEngine({ name: 'native' });
+const { engine } = await openEngine({ name: 'native', lanes: trainingLanes(pipeline) });
 const program = await compileStep(engine, pipeline, initialState(pipeline));
 const { batch } = pipeline.operators;
 const pixels = batch * pipeline.model.input.reduce((product, size) => product * size, 1);

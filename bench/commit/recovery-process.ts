@@ -1,4 +1,5 @@
 /** A child of the commit benchmark: recovers what the training process committed, in turns with plainly reading it. */
+
 import { openCommitter } from '../../src/checkpoint/commit.ts';
 import { openStore } from '../../src/checkpoint/open-store.ts';
 import { recover } from '../../src/checkpoint/recover.ts';
@@ -9,6 +10,7 @@ import { FREE_SETTINGS } from '../../src/trainer/changed-settings.ts';
 import { stateToTrain } from '../../src/trainer/run-step.ts';
 import { blobEntries, roomForBlobs } from '../../src/trainer/state-blobs.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
+import { trainingLanes } from '../../src/trainer/training-lanes.ts';
 import { task } from '../child.ts';
 import { EventLoopWatch } from '../event-loop.ts';
 import { forgetPeak, peakBytes, residentBytes } from '../peak-memory.ts';
@@ -47,7 +49,7 @@ export interface RecoveryFigures {
 
 const { log: url, store: where, run, bytes, everySteps, rounds }: RecoveryTask = task();
 const pipeline = pipelineOfState(bytes, { everySteps }, 1);
-const { engine } = await openEngine({ name: 'native' });
+const { engine } = await openEngine({ name: 'native', lanes: trainingLanes(pipeline) });
 const log = await openLog(url);
 const store = await openStore(where);
 let blobs: readonly Blob[] = [];

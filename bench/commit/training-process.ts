@@ -1,9 +1,11 @@
 /** A child of the commit benchmark: trains for real, through `train`, and tells what commits cost it. */
+
 import { openStore } from '../../src/checkpoint/open-store.ts';
 import { openEngine } from '../../src/engine/choose.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import type { CommitReport, StepReport } from '../../src/trainer/report.ts';
 import { train } from '../../src/trainer/trainer.ts';
+import { trainingLanes } from '../../src/trainer/training-lanes.ts';
 import { task } from '../child.ts';
 import { EventLoopWatch } from '../event-loop.ts';
 import { forgetPeak, peakBytes } from '../peak-memory.ts';
@@ -53,7 +55,7 @@ interface Step {
 const { log: url, store: where, run, bytes, commits, everySteps }: TrainingTask = task();
 // Commits that take longer than their distance begin late: the last one has as many steps again to have some beside it.
 const pipeline = pipelineOfState(bytes, { everySteps }, 2 * everySteps * (commits + 1));
-const { engine } = await openEngine({ name: 'native' });
+const { engine } = await openEngine({ name: 'native', lanes: trainingLanes(pipeline) });
 const log = await openLog(url);
 const store = await openStore(where);
 const watch = new EventLoopWatch();

@@ -13,6 +13,7 @@ import { blocksOf } from '../../src/trainer/repulsion-settings.ts';
 import { compileStep, runStep } from '../../src/trainer/run-step.ts';
 import { initialState, trainLayout } from '../../src/trainer/train-state.ts';
 import { reportNames } from '../../src/trainer/train-step.ts';
+import { trainingLanes } from '../../src/trainer/training-lanes.ts';
 import { task } from '../child.ts';
 import { givenBatch, unitRows } from './given-values.ts';
 
@@ -64,7 +65,7 @@ function givenState(): HostTensors {
 }
 
 const state = givenState();
-const { engine } = await openEngine({ name: 'native', threads });
+const { engine } = await openEngine({ name: 'native', threads, lanes: trainingLanes(pipeline) });
 const before = new Map(['params', 'ema', 'slow'].flatMap((name) => (state[name] ? [[name, state[name].data]] : [])));
 
 const scalar = (value: number): HostTensor => ({ shape: [1], dtype: 'float32', data: Float32Array.of(value) });

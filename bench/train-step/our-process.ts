@@ -1,10 +1,12 @@
 /** A child of the train-step benchmark: our train step, warm, a few steps whenever it is asked. */
+
 import { openEngine } from '../../src/engine/choose.ts';
 import type { HostTensors } from '../../src/engine/engine.ts';
 import { normals } from '../../src/random/philox.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import { compileStep, runStep } from '../../src/trainer/run-step.ts';
 import { initialState } from '../../src/trainer/train-state.ts';
+import { trainingLanes } from '../../src/trainer/training-lanes.ts';
 import { task } from '../child.ts';
 import { forgetPeak, peakBytes, residentBytes } from '../peak-memory.ts';
 import { takeTurns } from '../turn-process.ts';
@@ -32,7 +34,7 @@ export interface OurLast {
 }
 
 const { pipeline, threads }: OurTask = task();
-const { engine } = await openEngine({ name: 'native', threads });
+const { engine } = await openEngine({ name: 'native', threads, lanes: trainingLanes(pipeline) });
 const idle_bytes = residentBytes();
 
 /** As it is in the middle of a run: a full queue. */

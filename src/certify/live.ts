@@ -10,6 +10,7 @@ import { planReplay } from '../replay/plan.ts';
 import { replay } from '../replay/replay.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import { type TrainResult, train } from '../trainer/trainer.ts';
+import { trainingLanes } from '../trainer/training-lanes.ts';
 import { type Accident, effectCounter, type Point, type RecoveryPart } from './accident.ts';
 import { overlay } from './overlay.ts';
 
@@ -82,7 +83,11 @@ export async function live(task: LifeTask, say: (line: LifeLine) => void, parts:
     await happens();
   };
   try {
-    const opened = await openEngine({ name: task.engine, ...(task.threads !== null && { threads: task.threads }) });
+    const opened = await openEngine({
+      name: task.engine,
+      lanes: trainingLanes(pipeline),
+      ...(task.threads !== null && { threads: task.threads }),
+    });
     say({ kind: 'engine', message: opened.message, fellBack: opened.fellBack });
     const engine = parts.engine?.(opened.engine) ?? opened.engine;
     const opening = await openLog(pipeline.log);

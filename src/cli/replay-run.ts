@@ -65,7 +65,7 @@ function engineLike(recorded: string | undefined, { engine, threads }: ReplayOpt
   const name: EngineWish = engine ?? trained?.name ?? 'auto';
   const isNative = name.startsWith('native') && trained?.name.startsWith('native') === true;
   const count = threads ?? (isNative ? trained.threads : undefined);
-  return { name, ...(count !== undefined && { threads: count }) };
+  return { name, ...(count !== undefined && { threads: count }), ...(isNative && { lanes: trained.lanes }) };
 }
 
 function bitsMayDiffer({ tolerance }: ReplayOptions): string {

@@ -15,6 +15,7 @@ import { demandPrecision } from '../trainer/demand-precision.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import type { EvaluationReport, RepulsionReport } from '../trainer/report.ts';
 import { train } from '../trainer/trainer.ts';
+import { trainingLanes } from '../trainer/training-lanes.ts';
 import { beginningOf } from './beginning-of.ts';
 import type { Console } from './console.ts';
 import { fillTopic } from './fill-topic.ts';
@@ -39,6 +40,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
   const asked = await beginningOf(options);
   const { engine, message, fellBack } = await openEngine({
     name: options.engine,
+    lanes: trainingLanes(pipeline),
     ...(options.threads !== undefined && { threads: options.threads }),
   });
   (fellBack ? console.warn : console.note)(message);

@@ -4,8 +4,13 @@ import { hasGpu } from './native/libraries.ts';
 
 export interface EngineChoice {
   readonly name?: EngineWish;
-  /** Threads one op may use: as many as there are cores by default. Only the native engine has more than one. */
+  /** As many as there are cores by default. Only the native engine has more than one. */
   readonly threads?: number;
+  /**
+   * For programs that compute a batch in parts beside each other (`Engine.lanes`): at most so many; 1 by default. Only the native
+   * engine has more, on a CPU with as many threads.
+   */
+  readonly lanes?: number;
 }
 
 export interface OpenedEngine {
@@ -28,15 +33,15 @@ const native = () => import('./native/native-engine.ts');
 const eager = () => import('./eager/eager-engine.ts');
 
 /** Loaded when one is asked for: it takes a second, which who only looks at numbers need not wait. */
-const OPEN: Record<Candidate, (threads?: number) => Promise<Engine>> = {
+const OPEN: Record<Candidate, (threads?: number, lanes?: number) => Promise<Engine>> = {
   'native-gpu': async (threads) => (await native()).openNativeEngine('gpu', threads),
-  'native-cpu': async (threads) => (await native()).openNativeEngine('cpu', threads),
+  'native-cpu': async (threads, lanes) => (await native()).openNativeEngine('cpu', threads, lanes),
   wasm: async () => (await eager()).openWasmEngine(),
   cpu: async () => (await eager()).openCpuEngine(),
 };
 
 /** @throws RepulsorError ENGINE_UNAVAILABLE when the named engine, or of several every one, cannot be had here. */
-export async function openEngine({ name = 'auto', threads }: EngineChoice = {}): Promise<OpenedEngine> {
+export async function openEngine({ name = 'auto', threads, lanes }: EngineChoice = {}): Promise<OpenedEngine> {
   if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1)) {
     throw new RepulsorError('CONFIG', `an engine has 1 or more threads, not ${threads}`, {
       hint: 'set a whole number, or none',
@@ -48,7 +53,7 @@ export async function openEngine({ name = 'auto', threads }: EngineChoice = {}):
     try {
       // That there is no GPU is nothing to tell of, unless one was asked for.
       if (candidate === 'native-gpu' && candidate !== name && !(await hasGpu())) continue;
-      const engine = await OPEN[candidate](threads);
+      const engine = await OPEN[candidate](threads, lanes);
       return { engine, message: describe(engine, missed), fellBack: missed.length > 0 };
     } catch (error) {
       if (!(error instanceof RepulsorError) || candidates.length === 1) throw error;

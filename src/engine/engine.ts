@@ -148,8 +148,12 @@ export interface Engine {
   readonly name: EngineName;
   /** "cpu", or "gpu (...)" with its name and all else of it that decides bits. */
   readonly device: string;
-  /** Threads one op may use. */
   readonly threads: number;
+  /**
+   * Parts of a batch that a program does best to compute beside each other, chains of ops that do not depend on each other: an
+   * op then has threads / lanes threads. 1 where an op has them all, and one chain is best.
+   */
+  readonly lanes: number;
   /** Of the library underneath: "TensorFlow 2.21.0", "tfjs-wasm 4.22.0". */
   readonly version: string;
   /** Products of bfloat16: faster than float32's, slower, or none. */

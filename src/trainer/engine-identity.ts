@@ -1,16 +1,21 @@
 import type { Engine, EngineWish } from '../engine/engine.ts';
 
-/** What bit-exact replay is promised for: the same engine, library, device, threads and Node. */
+/** What bit-exact replay is promised for: the same engine, library, device, lanes, threads and Node. */
 export function engineIdentity(engine: Engine): string {
-  return `${engine.name} ${engine.version}, ${engine.device}, ${engine.threads} threads, Node ${process.versions.node}`;
+  const lanes = engine.lanes === 1 ? '' : `, ${engine.lanes} lanes`;
+  return `${engine.name} ${engine.version}, ${engine.device}${lanes}, ${engine.threads} threads, Node ${process.versions.node}`;
 }
 
-/** Which engine to ask for, and how many threads, to have what such a text names; null when a later version wrote it another way. */
-export function parseEngineIdentity(identity: string): { readonly name: EngineWish; readonly threads: number } | null {
+/** What to ask for to have the engine that such a text names; null when a later version wrote it another way. */
+export function parseEngineIdentity(
+  identity: string,
+): { readonly name: EngineWish; readonly threads: number; readonly lanes: number } | null {
   const match = /^(native|wasm|cpu) [^,]*, (cpu|gpu).*, (\d+) threads, Node /.exec(identity);
   if (match === null) return null;
   const [, name, device, threads] = match;
-  return { name: (name === 'native' ? `native-${device}` : name) as EngineWish, threads: Number(threads) };
+  const lanes = /, (\d+) lanes, /.exec(identity)?.[1] ?? 1;
+  const wish = (name === 'native' ? `native-${device}` : name) as EngineWish;
+  return { name: wish, threads: Number(threads), lanes: Number(lanes) };
 }
 
 /**

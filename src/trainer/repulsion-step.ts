@@ -6,6 +6,7 @@ import { repulsion } from '../losses/repulsion.ts';
 import { secondView } from '../losses/second-view.ts';
 import { type KeysOf, spread } from '../losses/spread.ts';
 import { countingMask, enqueue, type NegativeQueue, queueOf, validMask } from '../memory-bank/queue.ts';
+import { inLanes } from '../model/lanes.ts';
 import { type ParameterLayout, unpack } from '../model/parameters.ts';
 import { nullClass, type SiTInput, sitFeatures } from '../model/sit.ts';
 import { PATHS } from '../transport/transport.ts';
@@ -21,6 +22,8 @@ export interface StepBegun {
   /** Of the view that is trained. */
   readonly input: SiTInput;
   readonly layout: ParameterLayout;
+  /** Parts that the networks compute the batch in. */
+  readonly lanes: number;
 }
 
 /** One step's repulsion: its loss inside of what is differentiated, then what becomes of the queue. */
@@ -104,8 +107,10 @@ export function beginRepulsion(pipeline: Pipeline, settings: RepulsionSettings, 
     if (!usesSlowCopy(settings) && !twoViews) return null;
     const flat = state[usesSlowCopy(settings) ? 'slow' : 'params'] as Tensor1D;
     const parameters = unpack(flat, begun.layout);
-    const features = sitFeatures(parameters, pipeline.model, twoViews ? second() : input, blocks);
-    return blocks.map((block, i) => project(features[i], parameters, settings.projection, headOf(settings, block)));
+    const features = inLanes(twoViews ? second() : input, begun.lanes, (part) =>
+      sitFeatures(parameters, pipeline.model, part, blocks),
+    );
+    return blocks.map((block, i) => project(features[i]!, parameters, settings.projection, headOf(settings, block)));
   }
 
   /** The second view: the images again, by another draw of noise, time and augmentation, under the same labels. */

@@ -35,7 +35,7 @@ export function compileStep(engine: Engine, pipeline: Pipeline, state: HostTenso
     precision: pipeline.precision,
     state,
     inputs: stepInputs(pipeline),
-    fn: trainStep(pipeline),
+    fn: trainStep(pipeline, engine.lanes),
   });
 }
 

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { UNIT } from '../codec/unit-pixels.ts';
 import type { InputSpec, ProgramFunction, Tensors } from '../engine/engine.ts';
 import { flowMatching } from '../losses/flow-matching.ts';
+import { inLanes } from '../model/lanes.ts';
 import { unpack } from '../model/parameters.ts';
 import { nullClass, type SiTInput, sit } from '../model/sit.ts';
 import { norm } from '../optim/clip.ts';
@@ -51,9 +52,10 @@ export function stepInputs(pipeline: Pipeline): Record<string, InputSpec> {
 /**
  * One training step, pure: (state, batch, seed, step) -> (state, terms, keys). Noise, time and label dropout are drawn
  * from `random` by purpose; the loss comes first, then AdamW, the EMA, the slow copy, and last the queue takes the keys.
+ * The networks compute the batch in so many `lanes` (src/model/lanes.ts).
  * Outputs: `report`, the scalars named by `reportNames`, and (with a queue) `keys` (B, d of all blocks).
  */
-export function trainStep(pipeline: Pipeline): ProgramFunction {
+export function trainStep(pipeline: Pipeline, lanes = 1): ProgramFunction {
   const layout = trainLayout(pipeline);
   const { model, transport, losses } = pipeline;
   const settings = losses.repulsion;
@@ -70,12 +72,15 @@ export function trainStep(pipeline: Pipeline): ProgramFunction {
     const input: SiTInput = { x: xt, t, labels };
 
     const repulsion =
-      settings === null ? null : beginRepulsion(pipeline, settings, { state, inputs, random, input, layout });
+      settings === null ? null : beginRepulsion(pipeline, settings, { state, inputs, random, input, layout, lanes });
 
     const loss = (flat: Tensor1D) => {
       const parameters = unpack(flat, layout);
-      const { output, features } = sit(parameters, model, input, settings === null ? [] : blocksOf(settings));
-      const flow = flowMatching(output, { noise, velocity, t }, transport);
+      const [output, ...features] = inLanes(input, lanes, (part) => {
+        const computed = sit(parameters, model, part, settings === null ? [] : blocksOf(settings));
+        return [computed.output, ...computed.features];
+      });
+      const flow = flowMatching(output!, { noise, velocity, t }, transport);
       if (settings === null || repulsion === null) return { value: flow, byProducts: { flow } as Tensors };
       const { value, byProducts } = repulsion.loss(features, parameters);
       const total = tf.add(flow, tf.mul(value, settings.lambda)) as Scalar;

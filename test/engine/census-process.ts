@@ -16,7 +16,7 @@ import { counting } from './native-census.ts';
  */
 const census = counting(loadCApi(await findLibraries()));
 const { api } = census;
-const config = sessionConfig(2);
+const config = sessionConfig({ threads: 2 });
 const compile = (definition: Partial<ProgramDefinition> & Pick<ProgramDefinition, 'fn'>, bytes = config) =>
   NativeProgram.compile(
     api,

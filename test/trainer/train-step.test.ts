@@ -126,8 +126,8 @@ const batchOf = (pipeline: Pipeline, step: number, queueWeight = 1, rate = 0.01)
   queueWeight: Float32Array.of(queueWeight),
 });
 
-function compile(pipeline: Pipeline, state = unsettled(pipeline), seed = 5, on = engine): Promise<Program> {
-  return on.compile({ name: 'train', seed, state, inputs: stepInputs(pipeline), fn: trainStep(pipeline) });
+function compile(pipeline: Pipeline, state = unsettled(pipeline), seed = 5, on = engine, lanes = 1): Promise<Program> {
+  return on.compile({ name: 'train', seed, state, inputs: stepInputs(pipeline), fn: trainStep(pipeline, lanes) });
 }
 
 const named = (pipeline: Pipeline, outputs: HostTensors): Record<string, number> =>
@@ -142,6 +142,19 @@ function close(got: ArrayLike<number>, expected: ArrayLike<number>, within: numb
 }
 
 describe('a step', () => {
+  it('is the same in lanes, also where they share out the batch unevenly or outnumber it', async () => {
+    const pipeline = tinyPipeline(KINDS['momentum keys']!, 3);
+    const stepped = async (lanes: number) => {
+      const program = await compile(pipeline, unsettled(pipeline), 5, engine, lanes);
+      const outputs = await program.run(batchOf(pipeline, 1), 1);
+      return { ...outputs, ...(await program.readState()) };
+    };
+    const whole = await stepped(1);
+    for (const lanes of [2, 3, 5]) {
+      for (const [name, { data }] of Object.entries(await stepped(lanes))) close(data, whole[name]!.data, 1e-6, name);
+    }
+  });
+
   it.each(Object.keys(KINDS))(
     'equals a plain float64 one, and so does the next, which meets its keys (%s)',
     async (kind) => {

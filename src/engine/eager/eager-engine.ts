@@ -63,6 +63,7 @@ const engine = (name: 'wasm' | 'cpu', library: string): Engine => ({
   name,
   device: 'cpu',
   threads: 1,
+  lanes: 1,
   version: library,
   bfloat16: 'none',
   compile: async (definition) => {

@@ -4,7 +4,7 @@ import type { Precision } from '../product.ts';
 /** RewriterConfig.MemOptType NO_MEM_OPT. */
 const NO_MEMORY_OPTIMIZATION = 1;
 
-/** More brought nothing on graphs of 2,000 to 3,000 operations; one took up to a quarter longer. */
+/** More than there are lanes brought nothing on graphs of 2,000 to 3,000 operations; one took up to a quarter longer. */
 const INTER_OP_THREADS = 2;
 
 /**
@@ -31,11 +31,15 @@ export type NativeDevice = 'cpu' | 'gpu';
  * two compilations of one program then differ in the last bits. The optimizers have no time limit (-1): a slow
  * machine would otherwise run a half-optimized graph, whose bits differ too.
  *
+ * With lanes an op has its share of the threads, and each lane a thread that begins ops. oneDNN gives small products one thread
+ * in any case, and handing the rest out in pieces cost more than it brought: a step of the digits' model took 48 ms of CPU
+ * time with two threads an op, and 34 with one an op and two lanes.
+ *
  * A GPU's memory is taken as it is needed, not all at the start, for the machine may have other users of it. One GPU is
  * used, the first that CUDA_VISIBLE_DEVICES leaves: a step runs on one, and the others would only be taken from their users.
  */
 export function sessionConfig(
-  threads: number,
+  { threads, lanes = 1 }: { readonly threads: number; readonly lanes?: number },
   device: NativeDevice = 'cpu',
   precision: Precision = 'fp32',
 ): Uint8Array {
@@ -55,8 +59,8 @@ export function sessionConfig(
   ]);
   return encodeMessage([
     device === 'gpu' ? [6, gpuOptions] : [1, noGpu],
-    [2, threads],
-    [5, precision === 'bf16' ? NO_INTER_OP_THREADS : INTER_OP_THREADS],
+    [2, Math.max(1, Math.floor(threads / lanes))],
+    [5, precision === 'bf16' ? NO_INTER_OP_THREADS : Math.max(INTER_OP_THREADS, lanes)],
     [10, encodeMessage([[10, rewriter]])],
   ]);
 }

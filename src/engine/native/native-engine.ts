@@ -15,8 +15,9 @@ import { roomFor } from './state-room.ts';
 /** What a process has loaded, which stays for its life. */
 interface Loaded {
   readonly api: CApi;
-  /** Of the thread pool, which has the size that its first session asked for. */
+  /** Of the thread pools, which have the sizes that the first session asked for. */
   readonly threads: number;
+  readonly lanes: number;
   /** "TensorFlow 2.21.0": the build for CUDA has other kernels, also on the CPU. */
   readonly version: string;
   /** The GPU in words, null for the build that has none. */
@@ -32,12 +33,15 @@ let loaded: Loaded | undefined;
 export async function openNativeEngine(
   device: NativeDevice = 'cpu',
   threads = availableParallelism(),
+  wantedLanes = 1,
 ): Promise<Engine> {
-  loaded ??= device === 'gpu' ? await loadForGpu(threads) : await loadForCpu(threads);
-  if (loaded.threads !== threads) {
+  const lanes = device === 'gpu' ? 1 : Math.min(wantedLanes, threads);
+  loaded ??= { ...(device === 'gpu' ? await loadForGpu() : await loadForCpu()), threads, lanes };
+  if (loaded.threads !== threads || loaded.lanes !== lanes) {
+    const inWords = (of: { threads: number; lanes: number }) => `${of.threads} threads${inLanes(of.lanes)}`;
     throw new RepulsorError(
       'ENGINE_UNAVAILABLE',
-      `the native engine runs with ${loaded.threads} threads in this process, not ${threads}`,
+      `the native engine runs with ${inWords(loaded)} in this process, not ${inWords({ threads, lanes })}`,
       {
         hint: 'TensorFlow has one thread pool a process: start another process for another number of threads',
       },
@@ -49,7 +53,7 @@ export async function openNativeEngine(
       hint: 'start another process for the GPU',
     });
   }
-  const config = (precision: Precision = 'fp32') => sessionConfig(threads, device, precision);
+  const config = (precision: Precision = 'fp32') => sessionConfig({ threads, lanes }, device, precision);
   // On a GPU TensorFlow's compiler needs CUDA's own, which the wheels do not bring.
   const fuses = device === 'cpu';
   if (device === 'gpu') demandGpu(api, config(), gpu!);
@@ -57,6 +61,7 @@ export async function openNativeEngine(
     name: 'native',
     device: device === 'gpu' ? gpu! : 'cpu',
     threads,
+    lanes,
     version,
     bfloat16: device === 'gpu' || cpuHasFastBfloat16() ? 'fast' : 'slow',
     compile: (definition) => NativeProgram.compile(api, { config, fuses }, definition),
@@ -66,20 +71,24 @@ export async function openNativeEngine(
   };
 }
 
-async function loadForCpu(threads: number): Promise<Loaded> {
+const inLanes = (lanes: number): string => (lanes === 1 ? '' : ` in ${lanes} lanes`);
+
+type Library = Omit<Loaded, 'threads' | 'lanes'>;
+
+async function loadForCpu(): Promise<Library> {
   const api = load(await findLibraries('cpu'));
-  return { api, threads, version: `TensorFlow ${api.version()}`, gpu: null };
+  return { api, version: `TensorFlow ${api.version()}`, gpu: null };
 }
 
 /** The driver first: without a device nobody should fetch gigabytes of libraries. */
-async function loadForGpu(threads: number): Promise<Loaded> {
+async function loadForGpu(): Promise<Library> {
   const { name, capability, driver } = cudaDevice();
   const libraries = await findLibraries('gpu');
   const api = load(libraries);
   exactOnGpu(libraries.framework);
   const { 'nvidia-cublas-cu12': cublas, 'nvidia-cudnn-cu12': cudnn } = libraries.versions;
   const gpu = `gpu (${name}, compute ${capability}, driver for CUDA ${driver}, cuBLAS ${cublas}, cuDNN ${cudnn})`;
-  return { api, threads, version: `TensorFlow ${api.version()} for CUDA 12`, gpu };
+  return { api, version: `TensorFlow ${api.version()} for CUDA 12`, gpu };
 }
 
 function load(libraries: Libraries): CApi {
