@@ -3,7 +3,7 @@ import { fidAt, stepsToReach } from './curve.ts';
 import { type Pairs, pairsOf } from './pairs.ts';
 import type { Measurement } from './results.ts';
 import type { SetName } from './sets.ts';
-import type { StepTimes } from './step-times.ts';
+import { overPlain, type StepTimes } from './step-times.ts';
 import { PLAIN, twinOf } from './variants.ts';
 
 /** What became of one variant of a set, over its seeds that came to their end. */
@@ -14,6 +14,8 @@ export interface Outcome {
   readonly fid: ReadonlyMap<number, number>;
   readonly kid: readonly number[];
   readonly accuracy: readonly number[];
+  /** FID against the images that were trained on. */
+  readonly fidTrained: readonly number[];
   /** Of FID, against plain with the same seed; null for plain itself. */
   readonly pairs: Pairs | null;
   /** A step's time over one of plain. */
@@ -43,7 +45,7 @@ export function outcomesOf(
     const ends = endsOf(variant).sort((a, b) => a.seed - b.seed);
     if (ends.length === 0) return [];
     const curves = ends.map(({ seed }) => curveOf(ofSet, variant, seed));
-    const timeRatio = times?.sets[set]?.[twinOf(variant)]?.overPlain.median ?? null;
+    const timeRatio = overPlain(times, set, twinOf(variant))?.median ?? null;
     const budget = plainSteps === null || timeRatio === null ? null : plainSteps / timeRatio;
     return [
       {
@@ -51,6 +53,7 @@ export function outcomesOf(
         steps: ends[0]!.steps,
         fid: bySeed(variant),
         kid: ends.map(({ kid }) => kid),
+        fidTrained: ends.map(({ fidTrained }) => fidTrained),
         accuracy: ends.map(({ accuracy }) => accuracy),
         pairs: variant === PLAIN ? null : pairsOf(bySeed(variant), plain),
         timeRatio,

@@ -33,8 +33,8 @@ export interface PlanSettings {
   readonly threads: number;
   readonly marks: number;
   readonly steps: Readonly<Record<SetName, number>>;
-  /** Of each set, a step of this variant over one of plain. */
-  readonly timeRatio: Readonly<Record<SetName, (variant: Variant) => number>>;
+  /** Of the runs that have plain's time for a budget. */
+  readonly equalTimeSteps: Readonly<Record<SetName, number>>;
 }
 
 /**
@@ -54,9 +54,7 @@ export function planned(sets: readonly ImageSetOfStudy[], settings: PlanSettings
 function taskOf(set: ImageSetOfStudy, variant: Variant, seed: number, settings: PlanSettings): Task {
   const { out, log, samples, threads } = settings;
   const name = `${set.name}-${variant.name}-${seed}`;
-  const full = settings.steps[set.name];
-  const ratio = variant.budget === 'time' ? settings.timeRatio[set.name](variant) : 1;
-  const steps = Math.max(1, Math.round(full / ratio));
+  const steps = (variant.budget === 'time' ? settings.equalTimeSteps : settings.steps)[set.name];
   const marks = marksOf(steps, settings.marks);
   const overrides = [
     ...variant.overrides,

@@ -3,7 +3,7 @@ import { mean } from '../continual/results.ts';
 import type { Outcome } from './outcome.ts';
 import type { Measurement } from './results.ts';
 import type { SetName } from './sets.ts';
-import type { StepTimes } from './step-times.ts';
+import { overPlain, type StepTimes } from './step-times.ts';
 import { PLAIN, titleOf } from './variants.ts';
 
 /** Apart for eyes that tell no red from green; light and dark grounds alike. */
@@ -115,15 +115,14 @@ export function endPlot(outcomes: readonly Outcome[], set: SetName): string {
 
 /** What a step takes over one of plain: the median of the turns, and their range. */
 export function stepTimePlot(times: StepTimes, set: SetName): string {
-  const rows = Object.entries(times.sets[set] ?? {});
-  const most = 1.05 * Math.max(...rows.map(([, { overPlain }]) => overPlain.max), 1);
+  const rows = Object.keys(times.sets[set] ?? {}).map((variant) => ({ variant, ...overPlain(times, set, variant)! }));
+  const most = 1.05 * Math.max(...rows.map(({ max }) => max), 1);
   const [left, right, above, line, width] = [190, 50, 34, 22, 640];
   const height = above + rows.length * line + 10;
   const x = (ratio: number) => left + ((width - left - right) * ratio) / most;
-  const bars = rows.map(([variant, { overPlain }], i) => {
+  const bars = rows.map(({ variant, median, min, max }, i) => {
     const y = above + (i + 0.5) * line;
-    const { median, min, max } = overPlain;
     return `${text(left - 10, y + 4, titleOf(variant), 'end')}<rect x="${left}" y="${px(y - 6)}" width="${px(x(median) - left)}" height="12" fill="${BLUE}" fill-opacity=".7"/>${rule(x(min), y, x(max), y, GREY, 1)}${text(x(Math.max(max, median)) + 6, y + 4, median.toFixed(2))}`;
   });
-  return svg(width, height, `${set}: a step's processor time over one of plain`, bars);
+  return svg(width, height, `${set}: a step's time over one of plain`, bars);
 }

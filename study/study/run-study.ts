@@ -1,17 +1,19 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Console } from '../../src/cli/console.ts';
 import { interruption } from '../../src/cli/interruption.ts';
 import { statusLine } from '../../src/cli/status-line.ts';
-import { EXIT, RepulsorError } from '../../src/errors.ts';
+import { EXIT } from '../../src/errors.ts';
 import { duration } from '../../src/metrics/progress-format.ts';
+import { measureStepTimes, type TimeSettings } from './measure-step-times.ts';
 import { planned, type Task } from './plan.ts';
 import { prepare } from './prepare.ts';
 import { atATime, runTask } from './processes.ts';
 import { Progress } from './progress.ts';
 import { type Measurement, readMeasurements } from './results.ts';
 import type { ImageSetOfStudy, SetName } from './sets.ts';
-import { measureStepTimes, storedStepTimes, storeStepTimes, type TimeSettings } from './step-times.ts';
+import { keptSettings } from './settings-file.ts';
+import { type StepTimes, storedStepTimes, storeStepTimes } from './step-times.ts';
 
 export interface StudySettings {
   readonly sets: readonly ImageSetOfStudy[];
@@ -37,9 +39,9 @@ export async function runStudy(settings: StudySettings, console: Console): Promi
   const files = filesOf(out);
   const log = `file:${join(out, 'log')}`;
   await mkdir(out, { recursive: true });
-  await demandSame(files.settings, settings);
+  const kept = await keptSettings(files.settings, settings, () => stepTimes(settings, console));
   for (const set of sets) await prepare(set, { out, log, note: console.note });
-  const tasks = planned(sets, { ...settings, log, timeRatio: await timeRatios(settings, console) });
+  const tasks = planned(sets, { ...settings, ...kept, log });
   const measured = await readResults(files.results);
   const missing = (task: Task) => task.marks.filter((mark) => !measured.some((one) => isOf(one, task, mark)));
   const line = statusLine(console.json);
@@ -86,19 +88,14 @@ export async function runStudy(settings: StudySettings, console: Console): Promi
   return interrupt.signal.aborted ? EXIT.interrupted : EXIT.done;
 }
 
-/** Of each set and variant, a step's time over plain's: as measured before in this folder, or now. */
-async function timeRatios({ sets, out, threads, times: how }: StudySettings, { note }: Console) {
+/** As measured before in this folder, or now. */
+async function stepTimes({ sets, out, threads, times: how }: StudySettings, { note }: Console): Promise<StepTimes> {
   const { times: file } = filesOf(out);
-  const stored = await storedStepTimes(file, sets);
-  const times = stored ?? (await measureStepTimes(sets, { ...how, threads, note }));
-  if (stored === null) await storeStepTimes(file, times);
-  const of = (set: SetName) => (variant: { readonly overrides: readonly string[] }) => {
-    const twin = sets
-      .find(({ name }) => name === set)!
-      .variants.find((other) => other.budget === 'steps' && other.overrides.join() === variant.overrides.join());
-    return times.sets[set]![twin!.name]!.overPlain.median;
-  };
-  return { digits: of('digits'), emoji: of('emoji') };
+  const stored = await storedStepTimes(file);
+  if (stored !== null && sets.every(({ name }) => stored.sets[name] !== undefined)) return stored;
+  const times = await measureStepTimes(sets, { ...how, threads, note });
+  await storeStepTimes(file, times);
+  return times;
 }
 
 const isOf = (one: Measurement, task: Task, mark: number): boolean =>
@@ -106,15 +103,4 @@ const isOf = (one: Measurement, task: Task, mark: number): boolean =>
 
 export async function readResults(file: string): Promise<Measurement[]> {
   return readMeasurements(await readFile(file, 'utf8').catch(() => ''));
-}
-
-/** @throws RepulsorError USAGE where the folder holds a study of other steps, marks or samples */
-async function demandSame(file: string, { steps, marks, samples }: StudySettings): Promise<void> {
-  const asked = JSON.stringify({ steps, marks, samples });
-  const before = await readFile(file, 'utf8').catch(() => null);
-  if (before === null) return writeFile(file, asked);
-  if (before === asked) return;
-  throw new RepulsorError('USAGE', `${file} says ${before}, but asked for is ${asked}`, {
-    hint: 'figures of unequal steps or samples do not compare: name another folder with --out',
-  });
 }

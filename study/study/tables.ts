@@ -4,15 +4,15 @@ import { markOf, plainRanks, signsOfEscape } from './escape.ts';
 import type { Outcome } from './outcome.ts';
 import type { Measurement } from './results.ts';
 import type { SetName } from './sets.ts';
-import type { StepTimes } from './step-times.ts';
+import { overPlain, type StepTimes } from './step-times.ts';
 import { titleOf } from './variants.ts';
 
 /** FID at the end, with its pairs. */
 export function endTable(outcomes: readonly Outcome[]): Table {
   return {
     title: 'At the end of each run',
-    columns: ['', 'steps', 'seeds', 'FID', 'less plain, by seed', 'lower in', 'p', 'as asked', 'KID'],
-    rows: outcomes.map(({ variant, steps, fid, pairs, accuracy, kid }) => [
+    columns: ['', 'steps', 'seeds', 'FID', 'less plain, by seed', 'lower in', 'p', 'as asked', 'KID', 'FID to trained'],
+    rows: outcomes.map(({ variant, steps, fid, pairs, accuracy, kid, fidTrained }) => [
       titleOf(variant),
       String(steps),
       String(fid.size),
@@ -22,6 +22,7 @@ export function endTable(outcomes: readonly Outcome[]): Table {
       pairs === null ? '' : pairs.p.toFixed(2),
       `${(100 * mean(accuracy)).toFixed(1)}%`,
       significant(mean(kid)),
+      overSeeds(fidTrained),
     ]),
   };
 }
@@ -30,7 +31,7 @@ export function endTable(outcomes: readonly Outcome[]): Table {
 export function timeTable(outcomes: readonly Outcome[], plainSteps: number): Table {
   return {
     title: `Equal time, and steps to the FID that plain ends at (mean over its seeds) after ${plainSteps} steps`,
-    columns: ['', 'step over plain', "FID at plain's time", "steps to plain's FID", 'of plain’s time', 'reached in'],
+    columns: ['', 'step over plain', "FID at plain's time", "steps to plain's FID", "of plain's time", 'reached in'],
     rows: outcomes.map(({ variant, fid, timeRatio, atPlainTime, toPlain }) => {
       const reached = toPlain.filter((steps) => steps !== null);
       const known = atPlainTime.filter((value) => value !== null);
@@ -94,18 +95,24 @@ export function spreadTable(measurements: readonly Measurement[], variants: read
   };
 }
 
-/** Processor time of a step. */
+/** What a step takes. */
 export function stepTimeTable(times: StepTimes, set: SetName): Table {
   const { date, cpu, threads, rounds, load, sets } = times;
+  const when = `${date.slice(0, 16).replace('T', ' ')} UTC, ${cpu}, load ${load.map((one) => one.toFixed(0)).join(' to ')}`;
+  const what = threads === 1 ? 'processor time, one thread' : `time, ${threads} threads`;
   return {
-    title: `A step's processor time, ${threads} thread, in ${rounds} turns (${date.slice(0, 16).replace('T', ' ')} UTC, ${cpu}, load ${load.map((one) => one.toFixed(0)).join(' to ')})`,
+    title: `A step's ${what}, in ${rounds} turns (${when})`,
     columns: ['', 'ms', 'over plain', 'range of the turns'],
-    rows: Object.entries(sets[set] ?? {}).map(([variant, { cpuSeconds, overPlain }]) => [
-      titleOf(variant),
-      (1000 * cpuSeconds.median).toFixed(1),
-      overPlain.median.toFixed(2),
-      `${overPlain.min.toFixed(2)} to ${overPlain.max.toFixed(2)}`,
-    ]),
+    rows: Object.entries(sets[set] ?? {}).map(([variant, { cpuSeconds, wallSeconds }]) => {
+      const { median, min, max } = overPlain(times, set, variant)!;
+      const seconds = threads === 1 ? cpuSeconds : wallSeconds;
+      return [
+        titleOf(variant),
+        (1000 * seconds.median).toFixed(1),
+        median.toFixed(2),
+        `${min.toFixed(2)} to ${max.toFixed(2)}`,
+      ];
+    }),
   };
 }
 

@@ -14,7 +14,7 @@ import { EQUAL_TIME, MAIN, PLAIN } from '../../study/study/variants.ts';
 const settings = {
   ...{ out: 'out', log: 'file:out/log', seeds: 2, samples: 10, threads: 1, marks: 4 },
   steps: { digits: 300, emoji: 100 },
-  timeRatio: { digits: () => 1.25, emoji: () => 1 },
+  equalTimeSteps: { digits: 240, emoji: 100 },
 };
 const tasks = planned([SETS.digits, SETS.emoji], settings);
 const named = (variant: string, set = 'digits') => tasks.find((task) => task.variant === variant && task.set === set)!;
