@@ -23,21 +23,23 @@ export function selfAttention(qkv: Tensor, heads: number): Tensor {
       `splitHeads${heads}`,
       [input as Tensor],
       (all) => {
-        const [first, ...rest] = tf.split(all, 3, 2).map((part) => splitHeads(part, heads));
+        const [first, ...rest] = [0, 1, 2].map((part) => headsOf(all, part, heads));
         return [tf.mul(first!, scale), ...rest];
       },
       [0, 1, 2],
     ) as Tensor3D[];
     const p = tf.softmax(product(q!, k!, false, true)); // (B*H, N, N)
-    const [mixed] = fused(`joinHeads${heads}`, [product(p, v!)], (o) => [joinHeads(o, heads)], [0]);
     (save as tf.GradSaveFunc)([q!, k!, v!, p]);
-    return { value: mixed!, gradFunc: (dy, saved) => gradient(dy, saved as Tensor3D[], heads, scale) };
+    return {
+      value: joinHeads(product(p, v!), heads),
+      gradFunc: (dy, saved) => gradient(dy, saved as Tensor3D[], heads, scale),
+    };
   });
   return op(qkv);
 }
 
 function gradient(dy: Tensor, [q, k, v, p]: readonly Tensor3D[], heads: number, scale: number): Tensor {
-  const [dMixed] = fused(`splitGradient${heads}`, [dy], (d) => [splitHeads(d, heads)], [0]) as [Tensor3D];
+  const dMixed = splitHeads(dy, heads);
   const [ds] = fused(
     'softmaxGradient',
     [p!, product(dMixed, v!, false, true)],
@@ -51,16 +53,33 @@ function gradient(dy: Tensor, [q, k, v, p]: readonly Tensor3D[], heads: number, 
   return fused(
     `joinGradients${heads}`,
     parts,
-    (dq, dk, dv) => [tf.concat([joinHeads(tf.mul(dq, scale), heads), joinHeads(dk, heads), joinHeads(dv, heads)], 2)],
+    (dq, dk, dv) => [joinParts([tf.mul(dq, scale), dk, dv], heads)],
     [0],
   )[0]!;
 }
 
 /** (B, N, D) -> (B*H, N, D/H) */
-function splitHeads(x: Tensor, heads: number): Tensor {
+function splitHeads(x: Tensor, heads: number): Tensor3D {
   const [b, n, d] = x.shape as [number, number, number];
   const ordered = tf.transpose(tf.reshape(x, [b, n, heads, d / heads]), [0, 2, 1, 3]); // (B, H, N, D/H)
   return tf.reshape(ordered, [b * heads, n, d / heads]);
+}
+
+/** The heads of q, k or v (part 0, 1 or 2). (B, N, 3D) -> (B*H, N, D/H) */
+function headsOf(qkv: Tensor, part: number, heads: number): Tensor {
+  const [b, n, width] = qkv.shape as [number, number, number];
+  const dh = width / 3 / heads;
+  const parts = tf.reshape(qkv, [b, n, 3, heads, dh]);
+  return splitHeads(tf.reshape(tf.slice(parts, [0, 0, part, 0, 0], [b, n, 1, heads, dh]), [b, n, heads * dh]), heads);
+}
+
+/** q, k and v side by side again. Three of (B*H, N, D/H) -> (B, N, 3D) */
+function joinParts(parts: readonly Tensor[], heads: number): Tensor {
+  const [bh, n, dh] = parts[0]!.shape as [number, number, number];
+  // Side by side on an axis of their own: where the compiler must find out by a division which part an element is of,
+  // it takes twice the time.
+  const ordered = parts.map((part) => tf.reshape(joinHeads(part, heads), [bh / heads, n, 1, heads, dh]));
+  return tf.reshape(tf.concat(ordered, 2), [bh / heads, n, 3 * heads * dh]);
 }
 
 /** (B*H, N, D/H) -> (B, N, D) */

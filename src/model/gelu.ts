@@ -7,8 +7,8 @@ const A = 0.044715;
 
 /**
  * GELU in its tanh form (Hendrycks and Gimpel 2016): x/2 (1 + tanh u), u = c (x + a x^3). Any shape.
- * Since (1 + tanh u)/2 = sigmoid(2u) it is x g with the gate g = sigmoid(2u), and its derivative g + x g (1 - g) 2u'.
- * Only x is kept, and the gate computed again: on the widest activations of the model, memory costs more than a sigmoid.
+ * It is x g with the gate g = (1 + tanh u)/2 = sigmoid(2u), and its derivative g + x g (1 - g) 2u'.
+ * Only x is kept, and the gate computed again: on the widest activations of the model, memory costs more than a tanh.
  */
 export function gelu(x: Tensor): Tensor {
   const op = tf.customGrad((input, save) => {
@@ -31,7 +31,9 @@ export function gelu(x: Tensor): Tensor {
   return op(x);
 }
 
-const gate = (x: Tensor): Tensor => tf.sigmoid(tf.mul(x, tf.add(tf.mul(tf.square(x), 2 * C * A), 2 * C)));
+/** By tanh, which TensorFlow's compiler makes a polynomial of; its sigmoid is an exponential and a division. */
+const gate = (x: Tensor): Tensor =>
+  tf.add(tf.mul(tf.tanh(tf.mul(x, tf.add(tf.mul(tf.square(x), C * A), C))), 0.5), 0.5);
 
 /** SiLU: x sigmoid(x). Any shape. */
 export function silu(x: Tensor): Tensor {

@@ -38,11 +38,11 @@ export class Bfloat16 {
     return wide;
   }
 
-  /** A float32 output in another shape has the bfloat16 one in that shape. `shape`: the output that says it. */
-  reshaped(from: Output, shape: Output, to: Output): void {
+  /** A float32 output in another shape or order has the bfloat16 one in it. `how`: the output that says which. */
+  moved(by: 'Reshape' | 'Transpose', from: Output, how: Output, to: Output): void {
     for (const known of [this.#widened, this.#rounded]) {
       const narrow = known.get(keyOf(from));
-      if (narrow !== undefined) known.set(keyOf(to), output(this.#graph.add('Reshape', [narrow, shape])));
+      if (narrow !== undefined) known.set(keyOf(to), output(this.#graph.add(by, [narrow, how])));
     }
   }
 }

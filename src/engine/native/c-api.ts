@@ -127,6 +127,15 @@ export function loadCApi({ framework, cc, preload }: Libraries) {
       value: Uint8Array,
       length: number,
     ) => void,
+    setAttrStringList: bind(
+      'void TF_SetAttrStringList(void *, const char *, const void *const *, const size_t *, int)',
+    ) as (
+      description: Pointer,
+      name: string,
+      values: readonly Uint8Array[],
+      lengths: BigUint64Array,
+      count: number,
+    ) => void,
     setAttrInt: bind('void TF_SetAttrInt(void *, const char *, int64_t)') as (
       description: Pointer,
       name: string,

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { silenceCpuBackend } from '../cpu-backend.ts';
 import { FUSED, type FusedAttributes, fused } from '../fused.ts';
 import { onBackend } from '../on-backend.ts';
-import { PRODUCT, type ProductAttributes, plainProduct } from '../product.ts';
+import { PRODUCT, type ProductAttributes } from '../product.ts';
 import { addKernels } from './added-kernels.ts';
 import { cast } from './bfloat16.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
@@ -13,6 +13,7 @@ import { replaceKernels } from './kernels.ts';
 import { LazyBinding, type TensorMetadata } from './lazy-binding.ts';
 import type { OpSites } from './op-sites.ts';
 import { padConvolutions } from './padded-convolutions.ts';
+import { addProduct } from './product-ops.ts';
 
 /** tfjs-node's kernels look their backend up by this name: no other will do. */
 const BACKEND = 'tensorflow';
@@ -115,18 +116,18 @@ export class GraphBackend {
   #product(a: tf.Tensor, b: tf.Tensor, attributes: ProductAttributes, bias: tf.Tensor | undefined): tf.Tensor {
     const { graph } = this.#binding;
     const { bfloat16 } = graph;
-    if (bfloat16 === null) return plainProduct(a, b, attributes, bias);
-    const { transposeA, transposeB } = attributes;
-    const operands = [a, b].map((operand) => bfloat16.narrow(this.outputOf(operand)));
-    const [first, second] = [{ bool: transposeA }, { bool: transposeB }];
-    const operation =
-      a.rank === 2
-        ? graph.add('MatMul', operands, { transpose_a: first, transpose_b: second })
-        : graph.add('BatchMatMulV2', operands, { adj_x: first, adj_y: second });
+    const [first, second] = [a, b].map((tensor) => {
+      const at = this.outputOf(tensor);
+      return { at: bfloat16 === null ? at : bfloat16.narrow(at), shape: tensor.shape };
+    });
+    // On a GPU TensorFlow's own optimizer joins the two where it can.
+    const joined = bias !== undefined && bfloat16 === null && graph.fuses;
+    const operation = addProduct(graph, first!, second!, attributes, joined ? this.outputOf(bias) : undefined);
     this.#binding.note(operation);
     const { shape } = graph.shapeOf(operation, 0);
-    const y = this.tensor(bfloat16.widen(output(operation)), 'a product in bfloat16', shape, DATA_TYPE.float32);
-    return bias === undefined ? y : fused('bias', [y, bias], (sum, by) => [tf.add(sum, by)])[0]!;
+    const at = bfloat16 === null ? output(operation) : bfloat16.widen(output(operation));
+    const y = this.tensor(at, 'a product', shape, DATA_TYPE.float32);
+    return bias === undefined || joined ? y : fused('bias', [y, bias], (sum, by) => [tf.add(sum, by)])[0]!;
   }
 
   static #load(): GraphBackend {

@@ -12,6 +12,7 @@ export type AttributeValue =
   | { readonly float: number }
   | { readonly bool: boolean }
   | { readonly string: string }
+  | { readonly strings: readonly string[] }
   | { readonly types: readonly number[] }
   | { readonly function: string };
 
@@ -242,7 +243,12 @@ export class Graph implements Disposable {
     else if ('int' in value) api.setAttrInt(description, name, value.int);
     else if ('ints' in value) api.setAttrIntList(description, name, dimensions(value.ints), value.ints.length);
     else if ('float' in value) api.setAttrFloat(description, name, value.float);
-    else if ('types' in value) api.setAttrTypeList(description, name, Int32Array.from(value.types), value.types.length);
+    else if ('strings' in value) {
+      const values = value.strings.map((one) => text.encode(one));
+      const lengths = BigUint64Array.from(values, ({ length }) => BigInt(length));
+      api.setAttrStringList(description, name, values, lengths, values.length);
+    } else if ('types' in value)
+      api.setAttrTypeList(description, name, Int32Array.from(value.types), value.types.length);
     else if ('function' in value) api.setAttrFuncName(description, name, value.function, value.function.length);
     else if ('bool' in value) api.setAttrBool(description, name, value.bool ? 1 : 0);
     else {

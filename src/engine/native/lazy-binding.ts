@@ -160,8 +160,8 @@ export class LazyBinding {
       Object.fromEntries(attributes.map((attribute) => [attribute.name, attributeValue(type, attribute)])),
     );
     this.#sites?.note(operation.name);
-    if (type === 'Reshape')
-      graph.bfloat16?.reshaped(this.outputOf(inputs[0]!), this.outputOf(inputs[1]!), output(operation));
+    if (type === 'Reshape' || type === 'Transpose')
+      graph.bfloat16?.moved(type, this.outputOf(inputs[0]!), this.outputOf(inputs[1]!), output(operation));
     const made = `${type}, made by ${this.#sites?.of(operation.name)},`;
     return Array.from({ length: results }, (_, index) => {
       const inferred = graph.shapeOf(operation, index);
