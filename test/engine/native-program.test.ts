@@ -254,10 +254,19 @@ describe('running', () => {
   });
 
   // At once: on a machine of few cores they are each other's load. `npm run bench -- bits` does it on larger steps.
-  it('gives the same bits in five new processes under load', { timeout: 600_000 }, async () => {
-    const digests = await Promise.all(Array.from({ length: 5 }, () => processOutput('digest-process.ts')));
-    expect(digests[0]).toMatch(/^[0-9a-f]{64} [0-9a-f]{64}$/);
-    expect(new Set(digests).size).toBe(1);
+  it('gives the same bits in five new processes under load, in three of them in bfloat16 too', {
+    timeout: 600_000,
+  }, async () => {
+    const asked = [['fp32', 'bf16'], ['fp32', 'bf16'], ['fp32', 'bf16'], ['fp32'], ['fp32']];
+    const digests = await Promise.all(
+      asked.map(
+        async (args) => JSON.parse(await processOutput('digest-process.ts', ...args)) as Record<string, string>,
+      ),
+    );
+    const distinct = (of: string) => [...new Set(digests.flatMap((digest) => digest[of] ?? []))];
+    for (const of of ['fp32', 'bf16', 'large'])
+      expect(distinct(of), of).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
+    expect(distinct('bf16')).not.toEqual(distinct('fp32'));
   });
 });
 
