@@ -12,12 +12,14 @@ export class BatchImages {
   readonly #settings: PlaceSettings;
   readonly #elements: number;
 
-  constructor(size: number, settings: PlaceSettings) {
+  /** `used`: the images of a batch that nobody looks at any more, to be filled anew where they are of the same size. */
+  constructor(size: number, settings: PlaceSettings, used?: Uint8Array) {
     const [height, width, channels] = settings.shape;
     this.#settings = settings;
     this.#elements = height * width * channels;
+    const bytes = size * this.#elements;
     // Not zeroed: every element is written before the batch goes out. From no pool: the batch is all that it keeps alive.
-    this.images = new Uint8Array(Buffer.allocUnsafeSlow(size * this.#elements).buffer);
+    this.images = used?.byteLength === bytes ? used : new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
   }
 
   /** Fills the place `at`, counted from 0. */

@@ -32,6 +32,8 @@ export interface BatchSettings extends PlaceSettings {
   readonly size: number;
   /** The label of a sample that has none. */
   readonly nullClass: number;
+  /** Images of a batch that nobody looks at any more, to be filled anew; undefined where there are none. */
+  readonly used?: () => Uint8Array | undefined;
   /** Told at the end of a bounded read how many samples were left over, too few for a batch. */
   readonly onLeftover?: (samples: number) => void;
 }
@@ -45,7 +47,7 @@ export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample
   const { size, nullClass, onLeftover } = settings;
   return (source) =>
     new Observable((subscriber) => {
-      let open = emptyBatch(size, settings);
+      let open = emptyBatch(settings);
       return source.subscribe({
         next(sample) {
           const at = open.ids.length;
@@ -56,7 +58,7 @@ export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample
           if (sample.archived) open.archived.push(at);
           if (open.ids.length < size) return;
           const full = open;
-          open = emptyBatch(size, settings);
+          open = emptyBatch(settings);
           subscriber.next({
             ...full,
             images: full.images.images,
@@ -75,9 +77,9 @@ export function batch(settings: BatchSettings): OperatorFunction<AugmentedSample
     });
 }
 
-function emptyBatch(size: number, settings: PlaceSettings) {
+function emptyBatch({ size, used, ...settings }: BatchSettings) {
   return {
-    images: new BatchImages(size, settings),
+    images: new BatchImages(size, settings, used?.()),
     labels: new Int32Array(size),
     eventTimes: new Float64Array(size),
     ids: [] as SampleId[],

@@ -91,10 +91,18 @@ export interface Batches extends AsyncIterable<Batch> {
    * @throws RepulsorError STATE_MISSING when one was deleted, or made anew, and what the log throws
    */
   demandSameTopics(): Promise<void>;
+  /**
+   * Takes back a batch that nobody looks at any more: another one will have its images' memory. Who keeps batches need not call
+   * it; a stream of many spares the allocator and the garbage collector a good part of their work.
+   */
+  reuse(batch: Batch): void;
   /** Ends the read; resolves when the log is let go. */
   close(): Promise<void>;
   readonly stats: StreamStats;
 }
+
+/** Images kept to be filled anew: one is filled at a time, and the trainer has two at most. */
+const MOST_USED = 3;
 
 /**
  * The input of a training run: the records of its topics as batches, in an order that seed, topics and settings decide.
@@ -118,6 +126,9 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
   const identity = topicIdentity(log, archiveTopic === null ? topics : [...topics, archiveTopic]);
   const archive =
     mixed === null ? null : openArchive(log, { ...mixed, seed, shape, classes, latentScale, limits, read });
+  /** Batches that the trainer has, and images that it has given back. */
+  const lent = new WeakSet<Batch>();
+  const used: Uint8Array[] = [];
   const intake = new Gate();
   const room = new Gate();
   const turn = archive === null ? room : new Gate();
@@ -152,6 +163,7 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     batch({
       size: settings.size,
       shape,
+      used: () => used.pop(),
       nullClass: classes,
       latentScale,
       seed,
@@ -163,7 +175,9 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
   const ahead = prefetch(stream, settings.depth, room);
   const next = async (): Promise<Batch | null> => {
     const taking = await ahead.next();
-    if (taking !== null) taken++;
+    if (taking === null) return null;
+    taken++;
+    lent.add(taking);
     return taking;
   };
   const close = async (): Promise<void> => {
@@ -174,6 +188,10 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
   return {
     next,
     demandSameTopics: () => identity.demandSame(),
+    reuse(batch) {
+      // Not twice: it may be another batch's by then. Latents' floats are made anew.
+      if (lent.delete(batch) && batch.images instanceof Uint8Array && used.length < MOST_USED) used.push(batch.images);
+    },
     close,
     async *[Symbol.asyncIterator]() {
       try {

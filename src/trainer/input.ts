@@ -18,6 +18,8 @@ export interface Input {
   next(signal: AbortSignal): Promise<Batch | null>;
   /** What could not be used of the records read into windows up to `position`: a commit there must hold it. */
   rejectionsBefore(position: StreamPosition): Rejection[];
+  /** Takes back a batch that nobody looks at any more. */
+  reuse(batch: Batch): void;
   /** Asked before a commit. @throws RepulsorError STATE_MISSING when a topic was deleted, or made anew, since the start */
   demandSameTopics(): Promise<void>;
   /** Forgets it: a commit at `position` holds it. */
@@ -118,6 +120,7 @@ export function openInput(
       return { ...at, epoch: epochs ?? at.epoch, next, turn: 0, window: null };
     },
     demandSameTopics: () => batches.demandSameTopics(),
+    reuse: (batch) => batches.reuse(batch),
     async close() {
       closed = true;
       clearInterval(timer);

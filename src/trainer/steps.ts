@@ -67,7 +67,10 @@ export async function runSteps(settings: StepsSettings): Promise<StepsResult> {
   /** Tells of the step that is over, where there is one, and begins the commit that waits for it. */
   const tell = (held: Held | null): void => {
     try {
-      if (over !== null) report = told(over, stream, settings);
+      if (over !== null) {
+        report = told(over, stream, settings);
+        input.reuse(over.batch);
+      }
       over = null;
     } catch (error) {
       held?.release();

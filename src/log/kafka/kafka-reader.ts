@@ -18,6 +18,11 @@ export interface KafkaReaderOptions {
 
 /** How long a broker holds a fetch open when there is nothing new. */
 const LONG_POLL_MS = 100;
+/**
+ * Bytes of a partition asked for at once, as the Java client does: what is larger is out of the processor's caches, and the
+ * allocator's reach, before it is unpacked. A batch that is larger still comes whole.
+ */
+const MOST_FETCHED = 2 ** 20;
 /** How long brokers may be out of reach before the read fails. */
 const PATIENCE_MS = 60_000;
 
@@ -184,7 +189,7 @@ class KafkaCursor implements PartitionCursor {
   get room(): number {
     if (this.#closed || (this.#to !== null && this.fetched >= this.#to)) return 0;
     const held = this.#queue.reduce((sum, { bytes }) => sum + bytes, 0);
-    return held > this.#share / 2 ? 0 : Math.max(1, Math.floor(this.#share / 2));
+    return held > this.#share / 2 ? 0 : Math.max(1, Math.min(Math.floor(this.#share / 2), MOST_FETCHED));
   }
 
   add(batches: CommittedBatches, answer: number): void {
