@@ -17,6 +17,7 @@ export type {
   TensorSpec,
   Tensors,
 } from './engine/engine.ts';
+export { runInBatches } from './engine/run-in-batches.ts';
 export { runOnce } from './engine/run-once.ts';
 export { type ErrorCode, EXIT, RepulsorError } from './errors.ts';
 export type {

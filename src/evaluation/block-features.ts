@@ -1,6 +1,7 @@
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Engine, HostTensor } from '../engine/engine.ts';
+import { runInBatches } from '../engine/run-in-batches.ts';
 import { sizeOf, unpack } from '../model/parameters.ts';
 import { nullClass, sitFeatures } from '../model/sit.ts';
 import type { Features } from '../statistics/features.ts';
@@ -27,8 +28,7 @@ export async function openBlockFeatures(engine: Engine, pipeline: Pipeline, { im
   const { model, transport, evaluation, seed } = pipeline;
   const layout = trainLayout(pipeline);
   const block = measuredBlock(pipeline);
-  const size = sizeOf(model.input);
-  const n = images.length / size;
+  const n = images.length / sizeOf(model.input);
   const program = await engine.compile({
     name: 'block-features',
     seed,
@@ -50,18 +50,13 @@ export async function openBlockFeatures(engine: Engine, pipeline: Pipeline, { im
     /** Of flat weights (`trainLayout`), which may change once it resolves. */
     async of(params: HostTensor): Promise<{ readonly first: Features; readonly second: Features }> {
       await program.writeState({ params });
-      const width = model.width;
-      const views = { first: new Float32Array(n * width), second: new Float32Array(n * width) };
-      for (let from = 0; from < n; from += BATCH) {
-        const rows = Math.min(BATCH, n - from);
-        const batch = new Float32Array(BATCH * size);
-        batch.set(images.subarray(from * size, (from + rows) * size));
-        const out = await program.run({ images: batch }, from / BATCH);
-        for (const view of ['first', 'second'] as const)
-          views[view].set(out[view]!.data.subarray(0, rows * width), from * width);
-      }
-      const shape = [n, width] as const;
-      return { first: { shape, data: views.first }, second: { shape, data: views.second } };
+      const given = { images: { shape: [n, ...model.input], dtype: 'float32', data: images } } as const;
+      const { first, second } = await runInBatches(program, given, BATCH);
+      const shape = [n, model.width] as const;
+      return {
+        first: { shape, data: first!.data as Float32Array },
+        second: { shape, data: second!.data as Float32Array },
+      };
     },
     dispose: () => program.dispose(),
   };

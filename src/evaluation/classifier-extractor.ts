@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { decodeSafetensors, encodeSafetensors, toHostTensors } from '../checkpoint/safetensors.ts';
 import { writeSafetensorsFile } from '../checkpoint/safetensors-file.ts';
 import type { Engine } from '../engine/engine.ts';
+import { runInBatches } from '../engine/run-in-batches.ts';
 import { RepulsorError } from '../errors.ts';
 import { sizeOf, views } from '../model/parameters.ts';
 import { type ClassifierSettings, classifierLayout, classify, FEATURES } from './classifier.ts';
@@ -16,7 +17,7 @@ const KIND = 'repulsor-classifier-1';
 /** The classifier of the digits that comes with the package: `repulsor train-classifier digits` made it. */
 export const DIGITS_CLASSIFIER = new URL('../../classifiers/digits.safetensors', import.meta.url);
 
-/** Images of one engine call; the last call is filled up. */
+/** Images of one engine call. */
 const BATCH = 100;
 
 /** Writes trained weights, with what they take and tell. @throws RepulsorError STORE_FAILED */
@@ -65,7 +66,6 @@ export async function classifierExtractor(
   { name, id }: { readonly name: string; readonly id: string },
 ): Promise<FeatureExtractor> {
   const { input, classes } = settings;
-  const size = sizeOf(input);
   const program = await engine.compile({
     name: 'classifier',
     seed: 0,
@@ -88,20 +88,12 @@ export async function classifierExtractor(
             hint: 'train one on such images with `repulsor train-classifier`, or name an ONNX model with --extractor',
           },
         );
-      const n = images.length / size;
-      const features = new Float32Array(n * FEATURES);
-      const probabilities = new Float32Array(n * classes);
-      for (let first = 0; first < n; first += BATCH) {
-        const rows = Math.min(BATCH, n - first);
-        const batch = new Float32Array(BATCH * size);
-        batch.set(images.subarray(first * size, (first + rows) * size));
-        const out = await program.run({ images: batch }, 0);
-        features.set(out['features']!.data.subarray(0, rows * FEATURES), first * FEATURES);
-        probabilities.set(out['probabilities']!.data.subarray(0, rows * classes), first * classes);
-      }
+      const n = images.length / sizeOf(input);
+      const given = { images: { shape: [n, ...input], dtype: 'float32', data: images } } as const;
+      const { features, probabilities } = await runInBatches(program, given, BATCH);
       return {
-        features: { shape: [n, FEATURES], data: features },
-        probabilities: { shape: [n, classes], data: probabilities },
+        features: { shape: [n, FEATURES], data: features!.data as Float32Array },
+        probabilities: { shape: [n, classes], data: probabilities!.data as Float32Array },
       };
     },
     dispose: () => program.dispose(),
