@@ -46,7 +46,7 @@ const program = new Command('study')
   .option('--out <dir>', 'holds the log, the runs and the results', 'runs/study')
   .option('--time', 'only measure what a step of each variant takes, in turns, and keep it')
   .option('--report', 'only write the tables and plots of what there is')
-  .option('--page <file>', 'and put them into the marked places of a page, the plots into images/ beside it')
+  .option('--page <file>', 'with --report: into the marked places of a page, the plots into images/ beside it')
   .option('--quick', 'see that it works: a few steps, one seed')
   .option('--json', 'one JSON object as the last line')
   .addHelpText(
@@ -107,10 +107,9 @@ async function report({ out, page }: Options, console: Console): Promise<void> {
     throw new RepulsorError('USAGE', `there are no results in ${files.results}`, {
       hint: 'name the folder of a study with --out',
     });
-  const found = reportOf(measured, await storedStepTimes(files.times));
-  const written = await writeReport(out, found);
-  if (page !== undefined) await fillPage(page, found);
-  const result = { interrupted: false, ...files, report: written, page: page ?? null, measurements: measured.length };
+  const found = reportOf(measured, await storedStepTimes(files.times), page === undefined ? '' : 'images/');
+  const written = page === undefined ? await writeReport(out, found) : await fillPage(page, found);
+  const result = { interrupted: false, ...files, report: written, measurements: measured.length };
   console.result(result, [...found.sections.values(), `report: ${written}`].join('\n\n'));
 }
 

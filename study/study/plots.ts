@@ -81,8 +81,8 @@ function band(
 /** FID at the end: a line a variant, a dot a seed, a bar at the mean, plain's mean dashed. */
 export function endPlot(outcomes: readonly Outcome[], set: SetName): string {
   const all = outcomes.flatMap(({ fid }) => [...fid.values()]);
-  const top = 1.05 * Math.max(...all);
-  const bottom = Math.min(...all) * 0.9;
+  const ticks = roundTicks(Math.min(...all), Math.max(...all));
+  const [bottom, top] = [ticks[0]!, ticks.at(-1)!];
   const [left, right, above, line] = [190, 20, 34, 24];
   const width = 640;
   const height = above + outcomes.length * line + 30;
@@ -98,10 +98,7 @@ export function endPlot(outcomes: readonly Outcome[], set: SetName): string {
     );
     return `${text(left - 10, y + 4, titleOf(variant), 'end')}${rule(left, y, width - right, y)}${rule(centre, y - 8, centre, y + 8, GREY, 1)}${dots.join('')}`;
   });
-  const ends = [0, 0.25, 0.5, 0.75, 1].map((part) => {
-    const value = bottom + part * (top - bottom);
-    return text(x(value), height - 8, value.toFixed(value < 10 ? 1 : 0), 'middle');
-  });
+  const ends = ticks.map((tick) => text(x(tick), height - 8, String(tick), 'middle'));
   const dashed =
     at === undefined
       ? ''
@@ -111,6 +108,16 @@ export function endPlot(outcomes: readonly Outcome[], set: SetName): string {
     ...rows,
     ...ends,
   ]);
+}
+
+/** Round numbers that enclose both, some five of them. */
+function roundTicks(least: number, most: number): number[] {
+  const span = most - least || 1;
+  const power = 10 ** Math.floor(Math.log10(span / 4));
+  const step = ([1, 2, 5].find((times) => times * power >= span / 4) ?? 10) * power;
+  const first = Math.floor(least / step);
+  const count = Math.max(1, Math.ceil(most / step) - first);
+  return Array.from({ length: count + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
 /** What a step takes over one of plain: the median of the turns, and their range. */

@@ -15,8 +15,11 @@ export interface Report {
   readonly plots: ReadonlyMap<string, string>;
 }
 
-/** Of all runs that came to their end, and of the curves of the others so far. A pure function of its input. */
-export function reportOf(measurements: readonly Measurement[], times: StepTimes | null): Report {
+/**
+ * Of all runs that came to their end, and of the curves of the others so far. `images`: where the plots lie, seen from the page.
+ * A pure function of its input.
+ */
+export function reportOf(measurements: readonly Measurement[], times: StepTimes | null, images = 'images/'): Report {
   const sections = new Map<string, string>();
   const plots = new Map<string, string>();
   for (const set of SET_NAMES) {
@@ -24,21 +27,26 @@ export function reportOf(measurements: readonly Measurement[], times: StepTimes 
     const variants = SETS[set].variants.map(({ name }) => name);
     const outcomes = outcomesOf(measurements, set, variants, times);
     if (ofSet.length > 0) {
-      plots.set(`study-${set}.svg`, curvesPlot(ofSet, set));
+      draw(`${set}-curves`, `study-${set}.svg`, `FID of the ${set} against steps`, curvesPlot(ofSet, set));
       add(`${set}-trap`, spreadTable(ofSet, variants));
     }
     if (outcomes.length > 0) {
-      plots.set(`study-${set}-end.svg`, endPlot(outcomes, set));
+      draw(`${set}-dots`, `study-${set}-end.svg`, `FID of the ${set} at the end`, endPlot(outcomes, set));
       add(`${set}-end`, endTable(outcomes));
       const plain = outcomes.find(({ variant }) => variant === PLAIN);
       if (plain !== undefined) add(`${set}-time`, timeTable(outcomes, plain.steps));
     }
     if (times?.sets[set] !== undefined) {
-      plots.set(`study-${set}-step-times.svg`, stepTimePlot(times, set));
+      draw(`${set}-bars`, `study-${set}-step-times.svg`, "A step's time over one of plain", stepTimePlot(times, set));
       add(`${set}-step-times`, stepTimeTable(times, set));
     }
   }
   return { sections, plots };
+
+  function draw(name: string, file: string, alt: string, svg: string): void {
+    plots.set(file, svg);
+    sections.set(name, `![${alt}](${images}${file})`);
+  }
 
   function add(name: string, table: Table): void {
     sections.set(name, markdownTable(table));
@@ -54,13 +62,14 @@ export async function writeReport(out: string, { sections, plots }: Report): Pro
   return file;
 }
 
-/** Puts the sections between their marks in a page, and the plots into `images` beside it. */
-export async function fillPage(page: string, report: Report): Promise<void> {
+/** Puts the sections between their marks in a page, and the plots into `images` beside it. Returns the page. */
+export async function fillPage(page: string, report: Report): Promise<string> {
   const text = await readFile(page, 'utf8');
   await writeFile(page, filled(text, report.sections));
   const images = join(dirname(page), 'images');
   await mkdir(images, { recursive: true });
   for (const [name, svg] of report.plots) await writeFile(join(images, name), svg);
+  return page;
 }
 
 /** `<!-- study: NAME -->` ... `<!-- end -->`: what is between is written anew; a section that is not there says so. */

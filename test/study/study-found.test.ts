@@ -20,6 +20,7 @@ describe('a curve', () => {
     expect(fidAt(curve, 100)).toBe(50);
     expect(fidAt(curve, 150)).toBe(40);
     expect(fidAt(curve, 225)).toBe(32.5);
+    expect(fidAt(curve, 300)).toBe(40);
     expect([fidAt(curve, 99), fidAt(curve, 301), fidAt([], 1)]).toEqual([null, null, null]);
   });
 
@@ -39,6 +40,9 @@ describe('pairs of equal seed', () => {
     expect(pairsOf(byStep(7, 9, 8), byStep(10, 10, 10))).toEqual({ differences: [-3, -1, -2], lower: 3, p: 0.25 });
     // -3, 1, -2: sums of the 8 ways in size 4, 6, 2, 0 twice each; two of four are at least 4.
     expect(pairsOf(byStep(7, 11, 8), byStep(10, 10, 10))).toMatchObject({ lower: 2, p: 0.5 });
+    expect(pairsOf(byStep(10, 10), byStep(10, 10))?.p).toBe(1);
+    // 0.1 + 0.1 + 0.1 - 0.1 is more than 0.1 + 0.1 - 0.1 + 0.1, by rounding alone.
+    expect(pairsOf(byStep(0.1, 0.1, 0.1, -0.1), byStep(0, 0, 0, 0))?.p).toBe(10 / 16);
     expect(pairsOf(byStep(10.1, 10.1), byStep(10, 10))).toMatchObject({ lower: 0, p: 0.5 });
   });
 
@@ -147,7 +151,9 @@ test('a batch on one point, one opposite to its queue, and narrow features are n
 
 test('a report has the tables and plots of what is there, and fills their places in a page', () => {
   const report = reportOf(measured, times);
-  expect([...report.sections.keys()].sort()).toEqual(['digits-end', 'digits-step-times', 'digits-time', 'digits-trap']);
+  expect([...report.sections.keys()].sort()).toEqual(
+    ['bars', 'curves', 'dots', 'end', 'step-times', 'time', 'trap'].map((name) => `digits-${name}`),
+  );
   expect(report.sections.get('digits-end')).toContain(
     '| Repulsor, K 4,096 | 200 | 2 | 38.0 (30.0 to 46.0) | -10, +2 | 1 of 2 |',
   );
