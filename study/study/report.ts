@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { markdownTable, type Table } from '../../bench/table.ts';
+import type { Table } from '../../bench/table.ts';
+import { linedUp } from './markdown.ts';
 import { outcomesOf } from './outcome.ts';
 import { curvesPlot, endPlot, stepTimePlot } from './plots.ts';
 import type { Measurement } from './results.ts';
@@ -49,7 +50,7 @@ export function reportOf(measurements: readonly Measurement[], times: StepTimes 
   }
 
   function add(name: string, table: Table): void {
-    sections.set(name, markdownTable(table));
+    sections.set(name, linedUp(table));
   }
 }
 
@@ -75,6 +76,6 @@ export async function fillPage(page: string, report: Report): Promise<string> {
 /** `<!-- study: NAME -->` ... `<!-- end -->`: what is between is written anew; a section that is not there says so. */
 export function filled(page: string, sections: ReadonlyMap<string, string>): string {
   return page.replace(/<!-- study: (\S+) -->\n[\s\S]*?<!-- end -->/g, (_, name: string) => {
-    return `<!-- study: ${name} -->\n${sections.get(name) ?? 'Not measured yet.'}\n<!-- end -->`;
+    return `<!-- study: ${name} -->\n\n${sections.get(name) ?? 'Not measured yet.'}\n\n<!-- end -->`;
   });
 }
