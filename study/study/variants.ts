@@ -26,6 +26,8 @@ const DISPERSIVE = [
   `${REPULSION}.form.includeSelf=true`,
 ];
 
+const CENTRED = `${REPULSION}.projection.centre=true`;
+
 const variant = (name: string, tier: number, overrides: readonly string[]): Variant => ({
   name,
   overrides,
@@ -47,12 +49,13 @@ export const DIGIT_VARIANTS: readonly Variant[] = [
   queue(0, 1),
   queue(1_024, 1),
   queue(16_384, 1),
-  variant('repulsor-4096-tau-0.1', 3, [`${REPULSION}.form.tau=0.1`]),
-  variant('repulsor-4096-tau-2', 3, [`${REPULSION}.form.tau=2`]),
-  variant('repulsor-4096-current-keys', 3, [`${REPULSION}.keyMomentum=null`, `${REPULSION}.projection.centre=true`]),
+  variant('repulsor-4096-current-keys', 1, [`${REPULSION}.keyMomentum=null`, CENTRED]),
+  variant('repulsor-4096-centred', 1, [CENTRED]),
+  variant('repulsor-4096-tau-0.1', 2, [`${REPULSION}.form.tau=0.1`]),
+  variant('repulsor-4096-tau-2', 2, [`${REPULSION}.form.tau=2`]),
 ];
 
-export const EMOJI_VARIANTS: readonly Variant[] = [...core(2), queue(1_024, 2)];
+export const EMOJI_VARIANTS: readonly Variant[] = [...core(3), queue(1_024, 3)];
 
 /** The variant of equal steps that trains the same way. */
 export const twinOf = (name: string): string => (name === EQUAL_TIME ? MAIN : name);
@@ -68,6 +71,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'repulsor-4096-tau-0.1': 'K 4,096, tau 0.1',
   'repulsor-4096-tau-2': 'K 4,096, tau 2',
   'repulsor-4096-current-keys': 'K 4,096, current keys, centred',
+  'repulsor-4096-centred': 'K 4,096, centred',
   [EQUAL_TIME]: 'K 4,096, equal time',
 };
 
