@@ -5,6 +5,8 @@ import { PLAIN } from './variants.ts';
 export const LEAST_PAIR_DISTANCE = 0.5;
 /** Squared distance between the means of batch and queue: 4 is the opposite point. */
 export const MOST_SHIFT = 2;
+/** Squared distance of a projection from the key of the same input: 2 is that of strangers on an even sphere. */
+export const MOST_DRIFT = 2;
 /** Of the block's features, as a share of plain's at the same mark. */
 export const LEAST_RANK = 0.5;
 
@@ -16,6 +18,7 @@ export function signsOfEscape({ spread, features }: Measurement, plain: number |
   const signs: string[] = [];
   if (spread !== null && spread.pairDistance < LEAST_PAIR_DISTANCE) signs.push('collapsed');
   if (spread?.shift != null && spread.shift > MOST_SHIFT) signs.push('fled');
+  if (spread?.drift != null && spread.drift > MOST_DRIFT) signs.push('apart');
   if (features !== null && plain !== null && features.effectiveRank < LEAST_RANK * plain) signs.push('narrow');
   return signs;
 }

@@ -145,7 +145,8 @@ test('a batch on one point, one opposite to its queue, and narrow features are n
   expect(of({})).toEqual([]);
   expect(of({ pairDistance: 0.49 })).toEqual(['collapsed']);
   expect(of({ shift: 2.1 })).toEqual(['fled']);
-  expect(of({ shift: null })).toEqual([]);
+  expect(of({ drift: 2.1 })).toEqual(['apart']);
+  expect(of({ shift: null, drift: null })).toEqual([]);
   expect(of({}, 5.9)).toEqual(['narrow']);
 });
 
