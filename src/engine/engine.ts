@@ -156,7 +156,7 @@ export interface Engine {
   readonly lanes: number;
   /** Of the library underneath: "TensorFlow 2.21.0", "tfjs-wasm 4.22.0". */
   readonly version: string;
-  /** Products of bfloat16: faster than float32's, slower, or none. */
+  /** Products of bfloat16: faster than float32's; slower, so that float32's take their rounded operands; or none. */
   readonly bfloat16: 'fast' | 'slow' | 'none';
   compile(definition: ProgramDefinition): Promise<Program>;
   /**

@@ -6,7 +6,7 @@ import { FUSED, type FusedAttributes, fused } from '../fused.ts';
 import { onBackend } from '../on-backend.ts';
 import { PRODUCT, type ProductAttributes } from '../product.ts';
 import { addKernels } from './added-kernels.ts';
-import { cast } from './bfloat16.ts';
+import { cast, NarrowOperands } from './bfloat16.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
 import { type Graph, output } from './graph.ts';
 import { replaceKernels } from './kernels.ts';
@@ -84,7 +84,7 @@ export class GraphBackend {
       return { at: narrow ?? at, shape: [...input.shape], type };
     });
     const specs = given.map(({ shape, type }) => ({ shape, type }));
-    const isNarrow = (result: number): boolean => graph.bfloat16 !== null && forProducts.includes(result);
+    const forms = (result: number) => (forProducts.includes(result) ? graph.bfloat16 : null);
     const definition = graph.function(`${name} ${JSON.stringify(specs)}`, specs, (body, fed) =>
       binding.within(body, () => {
         const tensors = specs.map(({ shape, type }, i) => {
@@ -92,10 +92,8 @@ export class GraphBackend {
           return this.tensor(cast(body, fed[i]!, DATA_TYPE.float32), name, shape, DATA_TYPE.float32);
         });
         const results = tf.tidy(() => fn(...tensors)).map((result) => this.outputOf(result));
-        return results.map((at, i) =>
-          // Through an Identity: an input may be a result as it is.
-          isNarrow(i) ? cast(body, at, DATA_TYPE.bfloat16) : output(body.add('Identity', [at])),
-        );
+        // Through an Identity: an input may be a result as it is.
+        return results.map((at, i) => forms(i)?.write(body, at) ?? output(body.add('Identity', [at])));
       }),
     );
     const ats = given.map(({ at }) => at);
@@ -105,11 +103,11 @@ export class GraphBackend {
       specs.map(({ type }) => type),
     );
     binding.note(call);
-    return definition.results.map(({ shape, type }, i) =>
-      isNarrow(i)
-        ? this.tensor(graph.bfloat16!.widen(output(call, i)), name, shape, DATA_TYPE.float32)
-        : this.tensor(output(call, i), name, shape, type),
-    );
+    return definition.results.map(({ shape, type }, i) => {
+      const form = forms(i);
+      if (form === null) return this.tensor(output(call, i), name, shape, type);
+      return this.tensor(form.written(output(call, i)), name, shape, DATA_TYPE.float32);
+    });
   }
 
   /** A product in the precision of the current graph. */
@@ -118,14 +116,14 @@ export class GraphBackend {
     const { bfloat16 } = graph;
     const [first, second] = [a, b].map((tensor) => {
       const at = this.outputOf(tensor);
-      return { at: bfloat16 === null ? at : bfloat16.narrow(at), shape: tensor.shape };
+      return { at: bfloat16?.operand(at, tensor.shape) ?? at, shape: tensor.shape };
     });
-    // On a GPU TensorFlow's own optimizer joins the two where it can.
-    const joined = bias !== undefined && bfloat16 === null && graph.fuses;
+    // On a GPU TensorFlow's own optimizer joins the two where it can; a product of bfloat16 adds no float32 bias.
+    const joined = bias !== undefined && graph.fuses && !(bfloat16 instanceof NarrowOperands);
     const operation = addProduct(graph, first!, second!, attributes, joined ? this.outputOf(bias) : undefined);
     this.#binding.note(operation);
     const { shape } = graph.shapeOf(operation, 0);
-    const at = bfloat16 === null ? output(operation) : bfloat16.widen(output(operation));
+    const at = bfloat16?.result(output(operation)) ?? output(operation);
     const y = this.tensor(at, 'a product', shape, DATA_TYPE.float32);
     return bias === undefined || joined ? y : fused('bias', [y, bias], (sum, by) => [tf.add(sum, by)])[0]!;
   }

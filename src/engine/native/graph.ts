@@ -1,4 +1,4 @@
-import { Bfloat16 } from './bfloat16.ts';
+import { type Bfloat16, NarrowOperands, RoundedOperands } from './bfloat16.ts';
 import type { CApi, Output, Pointer } from './c-api.ts';
 import { decodeOpDef, type OpDef } from './op-def.ts';
 import { Status } from './status.ts';
@@ -56,13 +56,16 @@ export class Graph implements Disposable {
   /** Whether its functions are compiled to one kernel each; else their ops are its own. */
   readonly fuses: boolean;
 
-  /** Where products are made of bfloat16; null where they are of float32. */
+  /** How products are made of bfloat16; null where they are of float32. */
   readonly bfloat16: Bfloat16 | null;
 
-  constructor(api: CApi, { fuses = false, bf16 = false } = {}) {
+  constructor(
+    api: CApi,
+    { fuses = false, bf16 = null }: { readonly fuses?: boolean; readonly bf16?: 'narrow' | 'rounded' | null } = {},
+  ) {
     this.api = api;
     this.fuses = fuses;
-    this.bfloat16 = bf16 ? new Bfloat16(this) : null;
+    this.bfloat16 = bf16 === null ? null : bf16 === 'narrow' ? new NarrowOperands(this) : new RoundedOperands(this);
     this.pointer = api.newGraph();
     this.#status = new Status(api);
   }

@@ -27,13 +27,15 @@ let loaded: Loaded | undefined;
 
 /**
  * TensorFlow's own library, no compiler and no addon: a program is traced once into a graph and then runs as one
- * asynchronous call. In a process that has the build for CUDA, `cpu` is the CPU under that build.
+ * asynchronous call. In a process that has the build for CUDA, `cpu` is the CPU under that build. `bfloat16` is the device's own,
+ * unless it is said.
  * @throws RepulsorError ENGINE_UNAVAILABLE when the libraries or the device are not there, do not load, or run with other threads.
  */
 export async function openNativeEngine(
   device: NativeDevice = 'cpu',
   threads = availableParallelism(),
   wantedLanes = 1,
+  bfloat16: 'fast' | 'slow' = device === 'gpu' || cpuHasFastBfloat16() ? 'fast' : 'slow',
 ): Promise<Engine> {
   const lanes = device === 'gpu' ? 1 : Math.min(wantedLanes, threads);
   loaded ??= { ...(device === 'gpu' ? await loadForGpu() : await loadForCpu()), threads, lanes };
@@ -56,6 +58,7 @@ export async function openNativeEngine(
   const config = (precision: Precision = 'fp32') => sessionConfig({ threads, lanes }, device, precision);
   // On a GPU TensorFlow's compiler needs CUDA's own, which the wheels do not bring.
   const fuses = device === 'cpu';
+  const bf16 = bfloat16 === 'fast' ? 'narrow' : 'rounded';
   if (device === 'gpu') demandGpu(api, config(), gpu!);
   return {
     name: 'native',
@@ -63,8 +66,8 @@ export async function openNativeEngine(
     threads,
     lanes,
     version,
-    bfloat16: device === 'gpu' || cpuHasFastBfloat16() ? 'fast' : 'slow',
-    compile: (definition) => NativeProgram.compile(api, { config, fuses }, definition),
+    bfloat16,
+    compile: (definition) => NativeProgram.compile(api, { config, fuses, bf16 }, definition),
     room: (spec) => roomFor(api, spec),
     // Each program owns what it uses, and libraries cannot be unloaded.
     dispose: () => {},

@@ -57,18 +57,31 @@ export class NativeProgram implements Program {
     this.#session = new Session(graph, config);
   }
 
-  /** `fuses`: functions given to `fused` become one kernel each. */
+  /** `fuses`: functions given to `fused` become one kernel each. `bf16`: how products of bfloat16 are made, if they are asked for. */
   static async compile(
     api: CApi,
-    { config, fuses }: { readonly config: (precision: Precision) => Uint8Array; readonly fuses: boolean },
+    {
+      config,
+      fuses,
+      bf16,
+    }: {
+      readonly config: (precision: Precision) => Uint8Array;
+      readonly fuses: boolean;
+      readonly bf16: 'narrow' | 'rounded';
+    },
     definition: ProgramDefinition,
   ): Promise<NativeProgram> {
     contract.checkDefinition(definition);
     const { precision = 'fp32' } = definition;
-    const graph = new Graph(api, { fuses, bf16: precision === 'bf16' });
+    const operands = precision === 'bf16' ? bf16 : null;
+    const graph = new Graph(api, { fuses, bf16: operands });
     let program: NativeProgram | undefined;
     try {
-      program = new NativeProgram(contract.signatureOf(definition), graph, config(precision));
+      program = new NativeProgram(
+        contract.signatureOf(definition),
+        graph,
+        config(operands === 'narrow' ? 'bf16' : 'fp32'),
+      );
       await program.#write(definition.state);
       return program;
     } catch (error) {
