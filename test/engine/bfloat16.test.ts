@@ -136,8 +136,8 @@ it('a large operand is rounded to the nearest, ties to even, whoever made it: a 
   });
   try {
     const out = await program.run({}, 0);
+    // Denormal numbers are flushed to zero by oneDNN and the compiler alike.
     for (const name of ['state', 'made', 'turned'])
-      // Denormal numbers are flushed to zero by oneDNN and the compiler alike.
       for (const [i, value] of x.data.entries())
         if (Math.abs(value) > 1e-37 && out[name]!.data[i] !== rounded(value))
           expect.fail(`${name}, element ${i}: ${out[name]!.data[i]}, not ${rounded(value)} of ${value}`);
