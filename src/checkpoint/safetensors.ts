@@ -135,7 +135,7 @@ export function decodeElements(dtype: SafetensorsDType, buffer: ArrayBuffer): Sa
     case 'I64':
       return new BigInt64Array(buffer);
     case 'BF16': // the upper half of a float32
-      return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
+      return widened(new Uint16Array(buffer));
     case 'F16':
       return Float32Array.from(new Uint16Array(buffer), halfToNumber);
   }
@@ -181,4 +181,11 @@ function byteReader(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, wh
       await iterator.return?.();
     },
   };
+}
+
+/** bfloat16 is the upper half of a float32. In a loop: an array's `from` with a function takes 30 times as long. */
+function widened(halves: Uint16Array): Float32Array {
+  const words = new Uint32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
+  return new Float32Array(words.buffer);
 }

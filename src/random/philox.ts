@@ -91,7 +91,11 @@ const unit = (word: number): number => (word & 0x7fffff) / 0x800000;
 
 /** `count` floats uniform in [0, 1): multiples of 2^-23. Bit for bit what the native engine's graph draws. */
 export function uniforms(seed: number, purpose: string, step: number, count: number): Float32Array<ArrayBuffer> {
-  return Float32Array.from(bits(seed, purpose, step, count), unit);
+  const words = bits(seed, purpose, step, count);
+  const out = new Float32Array(count);
+  // Not Float32Array.from with a function: that takes five times as long as the draws.
+  for (let i = 0; i < count; i++) out[i] = unit(words[i]!);
+  return out;
 }
 
 /**

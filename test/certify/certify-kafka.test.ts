@@ -1,12 +1,18 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
 import { certify } from '../../src/certify/certify.ts';
 import { openScratch, SCRATCH_PREFIX } from '../../src/certify/scratch.ts';
 import type { Log } from '../../src/log/log.ts';
 import { openLog } from '../../src/log/open-log.ts';
+import { builtPackage } from '../built-package.ts';
 import { brokerForTests, kafkaForTests } from '../log/kafka-broker.ts';
 import { newName } from '../log/logs-under-test.ts';
 import { addBadRecords, fillTopic, tinyPipeline } from '../trainer/tiny-run.ts';
+
+/** The trials' processes, as the package has them. */
+const CHILD = pathToFileURL(join(await builtPackage(), 'dist/certify/trial-child.js'));
 
 const url = await kafkaForTests();
 
@@ -27,6 +33,7 @@ describe.runIf(url !== null)('on Kafka', () => {
         trials: null,
         seed: 1,
         only,
+        child: CHILD,
         engine: 'cpu',
         threads: null,
         repeat: 'tiny.ts',

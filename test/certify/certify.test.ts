@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Certificate } from '../../src/certify/certificate.ts';
 import { type CertifyRequest, certify } from '../../src/certify/certify.ts';
@@ -10,7 +11,11 @@ import { fillScratch } from '../../src/certify/scratch-input.ts';
 import { trialPipeline } from '../../src/certify/trial-pipeline.ts';
 import { openLog } from '../../src/log/open-log.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
+import { builtPackage } from '../built-package.ts';
 import { addBadRecords, fillTopic, tinyPipeline } from '../trainer/tiny-run.ts';
+
+/** The trials' processes, as the package has them. */
+const CHILD = pathToFileURL(join(await builtPackage(), 'dist/certify/trial-child.js'));
 
 /** The certifier on the tiny pipeline, its processes real; and on parts broken on purpose, which it must find out. */
 let folder: string;
@@ -59,6 +64,7 @@ function request(pipeline: Pipeline, over: Partial<CertifyRequest> = {}): Certif
     trials: null,
     seed: 1,
     only: null,
+    child: CHILD,
     engine: 'cpu',
     threads: null,
     repeat: 'tiny.ts --seed 1',

@@ -3,8 +3,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
+import { builtPackage } from '../built-package.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What people start, as the package has it. */
+export const COMMAND = join(await builtPackage(), 'bin', 'repulsor.js');
 
 export interface CommandEnd {
   readonly code: number | null;
@@ -33,7 +37,7 @@ export function startCommand(
   args: readonly string[],
   options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
 ): RunningCommand {
-  const child = spawn(process.execPath, [join(ROOT, 'bin/repulsor.js'), ...args], {
+  const child = spawn(process.execPath, [COMMAND, ...args], {
     cwd: options.cwd ?? ROOT,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -51,6 +51,8 @@ async function example(command: string, index: number, ...more: string[]): Promi
 }
 
 const few = ['--set', 'sampling.steps=1', '--set', 'sampling.perLabel=1', '--metrics-port', '0'];
+/** A model whose steps take milliseconds. */
+const small = ['--set', 'model.width=8', '--set', 'model.patch=14'];
 
 test('each command shows how it is used', () => {
   const counts = [...shown].map(([command, examples]) => [command, examples.length]);
@@ -79,7 +81,7 @@ test('train', async () => {
     /^1000 images in 10 records, held out, in topic digits-held-out\n9000 images in 90 records$/m,
   );
   await access(join(folder, 'runs/digits/samples-3.png'));
-  const second = jsonOf(await example('train', 1, '--json', ...few));
+  const second = jsonOf(await example('train', 1, '--json', ...few, ...small));
   expect(second).toMatchObject({
     ended: 'steps',
     steps: 50,
@@ -90,7 +92,7 @@ test('train', async () => {
 }, 240_000);
 
 test('train --from', async () => {
-  const end = await example('train', 2, ...few);
+  const end = await example('train', 2, ...few, ...small);
   expect(end.stderr).toMatch(
     /^run digits-\w+ in runs\/tuned: begins with params, ema, slow, queue of digits-\w+@50; /m,
   );
@@ -270,7 +272,8 @@ test('ingest', async () => {
   // The first training filled both.
   const full = await example('ingest', 1);
   expect(full.stdout).toBe('digits in file:runs/log holds records already: nothing appended, nor to digits-held-out\n');
-  expect(jsonOf(await example('ingest', 3, '--json'))).toMatchObject({ images: 20_000, records: 200 });
+  const turns = await example('ingest', 3, '--per-turn', '300', '--json');
+  expect(jsonOf(turns)).toMatchObject({ images: 1_500, records: 15 });
 }, 120_000);
 
 test('certify', async () => {

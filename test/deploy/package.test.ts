@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { builtPackage } from '../built-package.ts';
 
 /** What a user of the published package has: compiled JavaScript and the files that package.json names, nothing else. */
 const run = promisify(execFile);
@@ -12,10 +13,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'repulsor-package-'));
-  await run('npx', ['tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')], { cwd: project });
-  const { files } = JSON.parse(await readFile(join(project, 'package.json'), 'utf8')) as { files: string[] };
-  for (const name of [...files, 'package.json'])
-    if (name !== 'dist') await cp(join(project, name), join(folder, name), { recursive: true });
+  await cp(await builtPackage(), folder, { recursive: true });
   await symlink(join(project, 'node_modules'), join(folder, 'node_modules'));
 }, 120_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
