@@ -87,7 +87,7 @@ export function startCommand(
         );
         if (Number(line.exec(page)?.[1] ?? Number.NaN) >= least) return;
         if (end !== null) throw new Error(`${metric} never reached ${least}: ${JSON.stringify(end)}`);
-        await sleep(1);
+        await sleep(10); // each look costs the trainer a page of metrics
       }
     },
   };
