@@ -1,6 +1,6 @@
-import { closeSync, openSync } from 'node:fs';
-import koffi, { type LibraryHandle } from 'koffi';
+import koffi from 'koffi';
 import type { Libraries } from './libraries.ts';
+import { loadLibraries } from './load-libraries.ts';
 
 /**
  * TensorFlow's C API (tensorflow/c/c_api.h, tf_tensor.h, tf_status.h), the part this engine uses, by FFI.
@@ -34,34 +34,10 @@ export const OUTPUT_BYTES = 16;
 
 export type CApi = ReturnType<typeof loadCApi>;
 
-/**
- * A session runs on the stack that FFI provides, and with inter-op parallelism off every kernel runs on it too: the
- * default of 128 KiB is far below the 8 MiB that TensorFlow expects of a thread.
- */
-const ASYNC_STACK_BYTES = 8 << 20;
-
-/**
- * Loads the libraries, once a process: they stay loaded until it ends. `framework` before `cc`, which links to it, and
- * before both what they look for by name: a library that is loaded already is found whatever its folder.
- */
-export function loadCApi({ framework, cc, preload }: Libraries) {
-  koffi.config({ async_stack_size: ASYNC_STACK_BYTES });
-  for (const path of preload) load(path);
-  const libraries: LibraryHandle[] = [withoutRemarks(() => load(framework))];
-  logErrorsOnly(libraries[0]!);
-  libraries.push(load(cc));
-  for (const path of [...preload, framework, cc]) keepLoaded(path);
+/** The functions, once a process: what is loaded stays until it ends. */
+export function loadCApi(libraries: Libraries) {
+  const bind = loadLibraries(libraries);
   koffi.struct('TF_Output', { oper: 'void *', index: 'int' });
-  const bind = (declaration: string) => {
-    for (const library of libraries.slice(1)) {
-      try {
-        return library.func(declaration);
-      } catch {
-        // In the other one, then: the wheel splits the API between its two libraries.
-      }
-    }
-    return libraries[0]!.func(declaration);
-  };
   const functions = {
     version: bind('const char *TF_Version()') as () => string,
 
@@ -257,71 +233,6 @@ export function loadCApi({ framework, cc, preload }: Libraries) {
     ),
   };
   return { ...functions, ...memory(functions) };
-}
-
-/** Its symbols are there for what is loaded after it. @throws Error naming the file, which the loader's words do not */
-function load(path: string): LibraryHandle {
-  try {
-    return koffi.load(path, { global: true });
-  } catch (error) {
-    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-/**
- * Else TensorFlow prints remarks about its CPU's features and the like to standard error at every start. Its variable
- * TF_CPP_MIN_LOG_LEVEL is read by its Python part only, and the C API has no function for it: this is the one of the
- * logging library inside (absl/log/globals.h), under the name it has in this very version. Of no other importance.
- */
-function logErrorsOnly(framework: LibraryHandle): void {
-  const ERROR = 2;
-  try {
-    framework.func('_ZN4absl12lts_2025081414SetMinLogLevelENS0_18LogSeverityAtLeastE', 'void', ['int'])(ERROR);
-  } catch {
-    // Another version: it prints its remarks.
-  }
-}
-
-/**
- * Deterministic kernels only, and float32 products in float32, not in TF32, on a GPU. The C API has no functions for it: these
- * are those behind tf.config's (tsl/platform/tensor_float_32_utils.h, xla/tsl/util/determinism.h), under the names that
- * they have in this very version. Bits depend on both, so that their absence is an error.
- */
-export function exactOnGpu(framework: string): void {
-  const library = koffi.load(framework);
-  library.func('_ZN3tsl19EnableOpDeterminismEb', 'void', ['bool'])(true);
-  library.func('_ZN3tsl32enable_tensor_float_32_executionEb', 'void', ['bool'])(false);
-}
-
-/**
- * Node unloads what it loaded when it ends, and the framework does not survive that: a process that had not run a program
- * yet would die of a segmentation fault instead of ending with its status. A library marked so is never unloaded.
- */
-function keepLoaded(path: string): void {
-  const [RTLD_NOW, RTLD_NOLOAD, RTLD_NODELETE] = [0x2, 0x4, 0x1000];
-  koffi.load(null).func('void *dlopen(const char *, int)')(path, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-}
-
-/**
- * While it is being loaded the framework says on standard error that oneDNN is on, and that it says so too early,
- * before anything could tell it not to. Loading errors are not lost: the loader reports them to its caller.
- */
-function withoutRemarks<T>(load: () => T): T {
-  const libc = koffi.load(null);
-  const dup = libc.func('int dup(int)') as (fd: number) => number;
-  const dup2 = libc.func('int dup2(int, int)') as (from: number, to: number) => number;
-  const STDERR = 2;
-  const kept = dup(STDERR);
-  if (kept < 0) return load(); // There is no standard error to keep quiet.
-  const nowhere = openSync('/dev/null', 'w');
-  dup2(nowhere, STDERR);
-  try {
-    return load();
-  } finally {
-    dup2(kept, STDERR);
-    closeSync(kept);
-    closeSync(nowhere);
-  }
 }
 
 /** Access to the memory behind TensorFlow's pointers. */
