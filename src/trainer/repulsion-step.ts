@@ -6,7 +6,7 @@ import { repulsion } from '../losses/repulsion.ts';
 import { secondView } from '../losses/second-view.ts';
 import { type KeysOf, spread } from '../losses/spread.ts';
 import { countingMask, enqueue, type NegativeQueue, queueOf, validMask } from '../memory-bank/queue.ts';
-import { inLanes } from '../model/lanes.ts';
+import { joinLanes, lanesOf } from '../model/lanes.ts';
 import { type ParameterLayout, unpack } from '../model/parameters.ts';
 import { nullClass, type SiTInput, sitFeatures } from '../model/sit.ts';
 import { PATHS } from '../transport/transport.ts';
@@ -107,10 +107,12 @@ export function beginRepulsion(pipeline: Pipeline, settings: RepulsionSettings, 
     if (!usesSlowCopy(settings) && !twoViews) return null;
     const flat = state[usesSlowCopy(settings) ? 'slow' : 'params'] as Tensor1D;
     const parameters = unpack(flat, begun.layout);
-    const features = inLanes(twoViews ? second() : input, begun.lanes, (part) =>
-      sitFeatures(parameters, pipeline.model, part, blocks),
-    );
-    return blocks.map((block, i) => project(features[i]!, parameters, settings.projection, headOf(settings, block)));
+    const parts = lanesOf(twoViews ? second() : input, begun.lanes);
+    const features = parts.map(({ part }) => sitFeatures(parameters, pipeline.model, part, blocks));
+    return blocks.map((block, i) => {
+      const ofBlock = joinLanes(features.map((of) => of[i]!));
+      return project(ofBlock, parameters, settings.projection, headOf(settings, block));
+    });
   }
 
   /** The second view: the images again, by another draw of noise, time and augmentation, under the same labels. */

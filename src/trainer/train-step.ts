@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { UNIT } from '../codec/unit-pixels.ts';
 import type { InputSpec, ProgramFunction, Tensors } from '../engine/engine.ts';
 import { flowMatching } from '../losses/flow-matching.ts';
-import { inLanes } from '../model/lanes.ts';
+import { joinLanes, lanesOf } from '../model/lanes.ts';
 import { unpack } from '../model/parameters.ts';
 import { nullClass, type SiTInput, sit } from '../model/sit.ts';
 import { norm } from '../optim/clip.ts';
@@ -74,14 +74,18 @@ export function trainStep(pipeline: Pipeline, lanes = 1): ProgramFunction {
     const repulsion =
       settings === null ? null : beginRepulsion(pipeline, settings, { state, inputs, random, input, layout, lanes });
 
+    const taps = settings === null ? [] : blocksOf(settings);
+    // Each has its own part of the flow loss, so that none waits for another between its forward and its backward pass.
+    const parts = lanesOf({ ...input, noise, velocity }, lanes);
     const loss = (flat: Tensor1D) => {
       const parameters = unpack(flat, layout);
-      const [output, ...features] = inLanes(input, lanes, (part) => {
-        const computed = sit(parameters, model, part, settings === null ? [] : blocksOf(settings));
-        return [computed.output, ...computed.features];
+      const computed = parts.map(({ part, share }) => {
+        const { output, features } = sit(parameters, model, part, taps);
+        return { flow: tf.mul(flowMatching(output, part, transport), share), features };
       });
-      const flow = flowMatching(output!, { noise, velocity, t }, transport);
+      const flow = computed.map((of) => of.flow).reduce((sum, of) => tf.add(sum, of)) as Scalar;
       if (settings === null || repulsion === null) return { value: flow, byProducts: { flow } as Tensors };
+      const features = taps.map((_, i) => joinLanes(computed.map((of) => of.features[i]!)));
       const { value, byProducts } = repulsion.loss(features, parameters);
       const total = tf.add(flow, tf.mul(value, settings.lambda)) as Scalar;
       return { value: total, byProducts: { flow, ...byProducts } as Tensors };
