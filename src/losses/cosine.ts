@@ -10,11 +10,12 @@ import type { RepulsionForm } from './repulsion-form.ts';
  * InfoNCE-cosine form), its negatives as in l2.ts. On unit vectors it is the l2 form with tau doubled, plus 1/tau.
  */
 export function cosine(repelled: Repelled, form: RepulsionForm): Scalar {
-  const z = unitRows(repelled.z);
+  const unit = repelled.unit ? (rows: Tensor2D) => rows : unitRows<Tensor2D>;
+  const z = unit(repelled.z);
   const weights = pairWeights(repelled, form);
   const logits: Tensor2D[] = [];
   const towards = (rows: Tensor2D) => tf.matMul(tf.mul(z, 1 / form.tau), rows, false, true) as Tensor2D;
   if (weights.own !== null) logits.push(tf.add(towards(z), logWeights(weights.own)));
-  if (repelled.queue !== null) logits.push(tf.add(towards(unitRows(repelled.queue.rows)), logWeights(weights.queue!)));
+  if (repelled.queue !== null) logits.push(tf.add(towards(unit(repelled.queue.rows)), logWeights(weights.queue!)));
   return logMeanExp(tf.concat(logits, 1), pairCounts(weights), form.reduction);
 }

@@ -22,14 +22,15 @@ export function infoNce(repelled: Repelled, form: RepulsionForm): Scalar {
       hint: 'give the key of each sample’s second view, (B, d), as `positives`',
     });
   const b = repelled.z.shape[0];
-  const z = unitRows(repelled.z);
+  const unit = repelled.unit ? (rows: Tensor2D) => rows : unitRows<Tensor2D>;
+  const z = unit(repelled.z);
   const scaled = tf.mul(z, 1 / form.tau);
   const weights = pairWeights(repelled, form);
-  const positive: Tensor = tf.sum(tf.mul(scaled, unitRows(repelled.positives)), 1); // (B)
+  const positive: Tensor = tf.sum(tf.mul(scaled, unit(repelled.positives)), 1); // (B)
   const logits: Tensor2D[] = [tf.reshape(positive, [b, 1])];
   const towards = (rows: Tensor2D) => tf.matMul(scaled, rows, false, true) as Tensor2D;
   if (weights.own !== null) logits.push(tf.add(towards(z), logWeights(weights.own)));
-  if (repelled.queue !== null) logits.push(tf.add(towards(unitRows(repelled.queue.rows)), logWeights(weights.queue!)));
+  if (repelled.queue !== null) logits.push(tf.add(towards(unit(repelled.queue.rows)), logWeights(weights.queue!)));
   const all = tf.concat(logits, 1); // (B, 1 + B + K)
   if (form.reduction === 'per-anchor') return tf.mean(tf.sub(logSumExp(all, 'rows'), positive)) as Scalar;
   return tf.sub(tf.sub(logSumExp(all, 'all'), Math.log(b)), tf.mean(positive)) as Scalar;

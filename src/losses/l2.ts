@@ -12,12 +12,15 @@ import type { RepulsionForm } from './repulsion-form.ts';
  * 2025 (their InfoNCE-L2 form).
  */
 export function l2(repelled: Repelled, form: RepulsionForm): Scalar {
-  const { z, queue } = repelled;
+  const { z, queue, unit } = repelled;
   const weights = pairWeights(repelled, form);
   const scale = -1 / (form.tau * (form.perDimension ? z.shape[1] : 1));
   const logits: Tensor2D[] = [];
   if (weights.own !== null) logits.push(tf.add(tf.mul(pairDistances(z), scale), logWeights(weights.own)));
-  if (queue !== null) logits.push(queueLogits(z, queue.rows, scale, logWeights(weights.queue!)));
+  if (queue !== null) {
+    const ofPairs = logWeights(weights.queue!);
+    logits.push(unit ? unitLogits(z, queue.rows, scale, ofPairs) : queueLogits(z, queue.rows, scale, ofPairs));
+  }
   return logMeanExp(tf.concat(logits, 1), pairCounts(weights), form.reduction);
 }
 
@@ -30,4 +33,14 @@ function queueLogits(z: Tensor2D, rows: Tensor2D, scale: number, logWeights: Ten
   const ofAnchor = tf.mul(tf.sum(tf.square(z), 1, true), scale); // (B, 1)
   const ofRow = tf.reshape(tf.mul(tf.sum(tf.square(rows), 1), scale), [1, -1]); // (1, K)
   return tf.add(tf.add(products, ofAnchor), tf.add(ofRow, logWeights));
+}
+
+/**
+ * The same where all vectors have unit length: ||z_i - n_j||^2 = 2 - 2 z_i n_j. Where the weights are the same for all anchors they are
+ * a bias of the product, and nothing else passes over its entries. What the gradient lacks is along z_i, and normalising has none of it.
+ */
+function unitLogits(z: Tensor2D, rows: Tensor2D, scale: number, logWeights: Tensor): Tensor2D {
+  const products = tf.matMul(tf.mul(z, -2 * scale), rows, false, true);
+  const added = tf.add(logWeights, 2 * scale);
+  return tf.add(products, added.shape[0] === 1 ? tf.reshape(added, [-1]) : added);
 }

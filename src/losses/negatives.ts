@@ -7,6 +7,8 @@ export interface Repelled {
   /** Projections of the batch, (B, d); of unit length where the projection normalises. */
   readonly z: Tensor2D;
   readonly queue: QueueNegatives | null;
+  /** z, positives and the rows that count are of unit length already: lengths need not be computed of K rows at every step. */
+  readonly unit: boolean;
   /** Of the batch, where samples of one class are no negatives of each other. */
   readonly classes: Classes | null;
   /** The key of each sample's second view, (B, d): a constant; info-nce only. */

@@ -35,7 +35,7 @@ export type QueueRows = Pick<QueueNegatives, 'rows' | 'mask'> & Partial<QueueNeg
  */
 export function repulsion(batch: RepelledBatch, form: Partial<RepulsionForm> = {}): Scalar {
   const whole = { ...DEFAULT_FORM, ...form };
-  const { z, classes = null, positives = null } = batch;
+  const { z, classes = null, positives = null, unit = false } = batch;
   const queue = batch.queue ? { weight: tf.scalar(1), labels: null, ...batch.queue } : null;
-  return FORMS[whole.kind]({ z, queue, classes, positives }, whole);
+  return FORMS[whole.kind]({ z, queue, classes, positives, unit }, whole);
 }

@@ -17,7 +17,10 @@ export function lanesOf<T extends { readonly [name in keyof T]: Tensor }>(batch:
   const b = entries[0]![1].shape[0]!;
   const count = Math.min(lanes, b);
   if (count === 1) return [{ part: batch, share: 1 }];
-  const sizes = Array.from({ length: count }, (_, i) => Math.floor(((i + 1) * b) / count) - Math.floor((i * b) / count));
+  const sizes = Array.from(
+    { length: count },
+    (_, i) => Math.floor(((i + 1) * b) / count) - Math.floor((i * b) / count),
+  );
   const cut = entries.map(([name, tensor]) => [name, tf.split(tensor, sizes)] as const);
   return sizes.map((size, i) => {
     const part = Object.fromEntries(cut.map(([name, tensors]) => [name, tensors[i]!]));

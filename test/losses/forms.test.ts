@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openCpuEngine } from '../../src/engine/eager/eager-engine.ts';
+import { unitRows } from '../../src/losses/distances.ts';
 import { repulsion } from '../../src/losses/repulsion.ts';
 import { FORM_KINDS, type RepulsionForm } from '../../src/losses/repulsion-form.ts';
 import { normals, uniforms } from '../../src/random/philox.ts';
@@ -292,4 +293,43 @@ it('every form is finite, with a finite gradient, where all is one point, where 
       }
     }
   }
+});
+
+describe('vectors known to be of unit length', () => {
+  const unitOf = (rows: number[][]) => rows.map((row) => row.map((v) => v / Math.hypot(...row)));
+  it.each(['l2', 'cosine', 'info-nce', 'hinge'] as const)(
+    'are repelled as any others, and so is what was normalised (%s)',
+    (kind) => {
+      const [raw, rows, keys] = [
+        points(3, 'raw', 4, 5),
+        unitOf(points(3, 'rows', 6, 5)),
+        unitOf(points(3, 'keys', 4, 5)),
+      ];
+      rows[5] = [0, 0, 0, 0, 0]; // a place that nothing has come to yet
+      for (const labels of [null, [0, 1, 2, 0, 1, 2]]) {
+        const f = (unit: boolean) => (v: tf.Tensor) =>
+          repulsion(
+            {
+              z: unitRows(v as tf.Tensor2D),
+              queue: {
+                rows: tf.tensor2d(rows),
+                mask: tf.tensor1d([1, 1, 1, 1, 1, 0]),
+                weight: tf.scalar(0.5),
+                labels: labels && tf.tensor1d(labels, 'int32'),
+              },
+              classes: labels && { labels: tf.tensor1d([0, 1, 2, 3], 'int32'), unknown: 3 },
+              positives: tf.tensor2d(keys),
+              unit,
+            },
+            { ...form, kind, tau: 0.5 },
+          );
+        const [whole, known] = [false, true].map((unit) =>
+          tf.tidy(() =>
+            [f(unit)(tf.tensor2d(raw)), tf.grad(f(unit))(tf.tensor2d(raw))].flatMap((t) => [...t.dataSync()]),
+          ),
+        );
+        known!.forEach((value, i) => void close(value, whole![i]!));
+      }
+    },
+  );
 });
