@@ -1,4 +1,4 @@
-import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensors } from '../engine/engine.ts';
 import { fused } from '../engine/fused.ts';
@@ -9,7 +9,8 @@ import type { Pipeline } from './pipeline.ts';
 
 /**
  * The new `params`, `adam.m`, `adam.v`, `ema` and (with momentum keys) `slow`: AdamW on the clipped gradient, then the averages
- * that follow the new parameters. One op over the flat vectors, where each formula by itself would be several passes.
+ * that follow the new parameters. An op each over the flat vectors, where each formula by itself would be several passes. The averages
+ * need nothing of each other, and are computed beside each other where there are threads.
  */
 export function optimizerStep(
   { optimizer, losses }: Pipeline,
@@ -19,15 +20,16 @@ export function optimizerStep(
   learningRate: Scalar,
   step: Scalar,
 ): Tensors {
-  const names = ['params', 'adam.m', 'adam.v', 'ema', ...('slow' in state ? ['slow'] : [])];
-  const vectors = names.map((name) => state[name]!);
-  const updated = fused('optimizer', [gradient, gradientNorm, learningRate, step, ...vectors], (...all) => {
-    const [g, length, rate, count, params, m, v, ema, slow] = all as [Tensor1D, Scalar, Scalar, Scalar, ...Tensor1D[]];
+  const moments = [state['params']!, state['adam.m']!, state['adam.v']!];
+  const [params, m, v] = fused('adamw', [gradient, gradientNorm, learningRate, step, ...moments], (...all) => {
+    const [g, length, rate, count, before, first, second] = all as [Tensor1D, Scalar, Scalar, Scalar, ...Tensor1D[]];
     const clipped = clipByNorm(g, length, optimizer.clip);
-    const next = adamwUpdate(clipped, { m: m!, v: v! }, params!, rate, tf.cast(count, 'float32'), optimizer);
-    const averages = [emaUpdate(ema!, next.parameters, optimizer.ema)];
-    if (slow !== undefined) averages.push(emaUpdate(slow, next.parameters, losses.repulsion?.keyMomentum ?? 0));
-    return [next.parameters, next.state.m, next.state.v, ...averages];
+    const next = adamwUpdate(clipped, { m: first!, v: second! }, before!, rate, tf.cast(count, 'float32'), optimizer);
+    return [next.parameters, next.state.m, next.state.v];
   });
-  return Object.fromEntries(names.map((name, i) => [name, updated[i]!]));
+  const follow = (name: string, decay: number): Tensor =>
+    fused(name, [state[name]!, params!], (average, now) => [emaUpdate(average as Tensor1D, now as Tensor1D, decay)])[0]!;
+  const next: Tensors = { params: params!, 'adam.m': m!, 'adam.v': v!, ema: follow('ema', optimizer.ema) };
+  if ('slow' in state) next['slow'] = follow('slow', losses.repulsion?.keyMomentum ?? 0);
+  return next;
 }
