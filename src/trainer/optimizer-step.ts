@@ -28,7 +28,9 @@ export function optimizerStep(
     return [next.parameters, next.state.m, next.state.v];
   });
   const follow = (name: string, decay: number): Tensor =>
-    fused(name, [state[name]!, params!], (average, now) => [emaUpdate(average as Tensor1D, now as Tensor1D, decay)])[0]!;
+    fused(name, [state[name]!, params!], (average, now) => [
+      emaUpdate(average as Tensor1D, now as Tensor1D, decay),
+    ])[0]!;
   const next: Tensors = { params: params!, 'adam.m': m!, 'adam.v': v!, ema: follow('ema', optimizer.ema) };
   if ('slow' in state) next['slow'] = follow('slow', losses.repulsion?.keyMomentum ?? 0);
   return next;
