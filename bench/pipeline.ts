@@ -79,6 +79,13 @@ async function measure(options: Options, note: (line: string) => void): Promise<
         'kafkajs alone, 8 MB a fetch',
         startKafkajs({ ...topic, records, maxBytesPerPartition: 8 << 20 }, images),
       );
+      const single = { log: broker.url, topic: SINGLE };
+      await start('Kafka, raw, an image a record', startOurs({ ...single, batch, window }));
+      await start(
+        'kafkajs, an image a record',
+        startKafkajs({ ...single, records: images, maxBytesPerPartition: 8 << 20 }, images),
+      );
+      await start('Kafka, PNG', startOurs({ ...topic, topic: 'png', batch, window }));
       if (options.peers) await start('kcat alone', startKcat(broker.port, 'raw_u8', images));
     }
     if (options.peers)
@@ -102,20 +109,24 @@ async function measure(options: Options, note: (line: string) => void): Promise<
   }
 }
 
+/** Raw images, each a record of its own. */
+const SINGLE = 'single';
+
 /** The same images raw and as PNG, each in a topic of two partitions. Returns how many records the raw ones took. */
 async function fill(url: string, file: string, options: Options, note: (line: string) => void): Promise<number> {
   const log = await openLog(url);
   let raw = 0;
   try {
-    for (const [encoding, count] of [
-      ['RAW_U8', options.images],
-      ['PNG', options.pngs],
+    for (const [topic, encoding, count, batch] of [
+      ['raw_u8', 'RAW_U8', options.images, 100],
+      ['png', 'PNG', options.pngs, 100],
+      ...(url.startsWith('kafka') ? ([[SINGLE, 'RAW_U8', options.images, 1]] as const) : []),
     ] as const) {
       note(`${count} images ${encoding} into ${log.url.replace(/^file:.*/, 'a file log')} ...`);
-      const topic = encoding.toLowerCase();
       await log.createTopic(topic, { partitions: 2 });
-      const { records } = await ingest(log, topic, imagesOf(file, encoding satisfies Encoding, count), { time: 0 });
-      if (encoding === 'RAW_U8') raw = records;
+      const images = imagesOf(file, encoding satisfies Encoding, count);
+      const { records } = await ingest(log, topic, images, { time: 0, batch });
+      if (topic === 'raw_u8') raw = records;
     }
   } finally {
     await log.close();
@@ -157,8 +168,13 @@ function resultOf(turns: Turns, ways: ReadonlyMap<string, Way>, options: Options
   compare('kafka_over_kafkajs', 'Kafka, raw', fastest('kafkajs alone'), 0.7);
   compare('file_over_streaming', 'file, raw', fastest('mosaicml-streaming, raw'), 1);
   compare('png_over_streaming', 'file, PNG', fastest('mosaicml-streaming, PNG'), 1);
+  const [ours, theirs] = ['Kafka, raw, an image a record', 'kafkajs, an image a record'];
+  if (turns.has(ours) && turns.has(theirs)) found[`${ours} / ${theirs}`] = ratios(rates(ours), rates(theirs));
   if (turns.has('kcat alone') && turns.has('Kafka, raw'))
     found['Kafka, raw / kcat alone'] = ratios(rates('Kafka, raw'), rates('kcat alone'));
+  const cpu = (name: string): readonly number[] => turns.get(name)?.cpuPerImage ?? [];
+  const kafkajs = fastest('kafkajs alone');
+  if (kafkajs !== undefined) found[`CPU an image: ${kafkajs} / Kafka, raw`] = ratios(cpu(kafkajs), cpu('Kafka, raw'));
   const figures: Record<string, WayFigures> = {};
   for (const [name, { imagesPerSecond, cpuPerImage }] of turns)
     figures[name] = {

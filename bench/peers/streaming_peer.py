@@ -4,7 +4,8 @@
                                "workers"}
 
 Writes the images as a local MDS data set, reads one epoch to be warm, and says so; then a line {} on stdin is answered by
-the images and seconds of a further epoch: shuffled, flipped, as float32 in [-1, 1], in batches.
+the images and seconds of a further epoch: shuffled, flipped, in batches of bytes, which a trainer makes floats of on its
+device, as ours does.
 """
 
 import json
@@ -30,7 +31,7 @@ def write(task):
 
 
 class Images(StreamingDataset):
-    """Pixels stay bytes here: a whole batch becomes floats faster than its images one by one."""
+    """Pixels stay bytes."""
 
     def __getitem__(self, index):
         sample = super().__getitem__(index)
@@ -38,7 +39,7 @@ class Images(StreamingDataset):
 
 
 def collate(samples):
-    images = torch.stack([image for image, _ in samples]).float().div_(127.5).sub_(1)
+    images = torch.stack([image for image, _ in samples])
     flipped = torch.rand(len(samples)) < 0.5
     images[flipped] = images[flipped].flip(2)
     return images, torch.tensor([label for _, label in samples])

@@ -65,16 +65,22 @@ export function checkImageBatch(batch: ImageBatch, limits: ImageLimits = DEFAULT
  * @throws BadRecord when the record as a whole cannot be used (checkImageBatch)
  */
 export async function decodeImages(batch: ImageBatch, limits: ImageLimits = DEFAULT_LIMITS): Promise<DecodedImages> {
+  return imagesOf(batch, limits);
+}
+
+/** The same, at once where nothing is to be waited for: raw pixels, latents, and small PNG files. */
+export function imagesOf(batch: ImageBatch, limits: ImageLimits): DecodedImages | Promise<DecodedImages> {
   const shape = checkImageBatch(batch, limits);
   const { images, encoding } = batch;
   if (encoding === 'PNG' || encoding === 'JPEG' || encoding === 'WEBP') {
-    return Promise.all(
-      images.map(
-        (bytes) =>
-          (encoding === 'PNG' ? readSmallPng(bytes, shape) : null) ??
-          decodeImageFile(bytes, encoding, shape).catch(badRecordIn),
-      ),
+    const decoded = images.map(
+      (bytes) =>
+        (encoding === 'PNG' ? readSmallPng(bytes, shape) : null) ??
+        decodeImageFile(bytes, encoding, shape).catch(badRecordIn),
     );
+    return decoded.some((image) => image instanceof Promise)
+      ? Promise.all(decoded)
+      : (decoded as Exclude<(typeof decoded)[number], Promise<unknown>>[]);
   }
   // Nothing to wait for: a promise for each image would take longer than looking at it.
   return images.map((bytes) => {

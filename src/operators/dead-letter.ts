@@ -1,7 +1,8 @@
-import { concatMap, defer, finalize, from, map, type OperatorFunction, of } from 'rxjs';
+import { defer, type OperatorFunction } from 'rxjs';
 import type { DeadLetter } from '../codec/records.ts';
 import { RepulsorError } from '../errors.ts';
 import { Gate } from './gate.ts';
+import { inOrder } from './in-order.ts';
 import type { DecodedRecord, Rejection } from './sample.ts';
 
 export interface DeadLetterSettings {
@@ -33,14 +34,12 @@ export function deadLetter({
     defer(() => {
       const judge = badRecordJudge(limit);
       return source.pipe(
-        concatMap((record) => {
+        inOrder((record) => {
           judge(record);
-          if (record.rejections.length === 0 || record.replayed || sink === undefined) return of(record);
+          if (record.rejections.length === 0 || record.replayed || sink === undefined) return record;
           intake.hold();
-          return from(Promise.resolve(sink(record.rejections))).pipe(
-            map(() => record),
-            finalize(() => intake.release()),
-          );
+          const kept = Promise.resolve(sink(record.rejections));
+          return kept.finally(() => intake.release()).then(() => record);
         }),
       );
     });

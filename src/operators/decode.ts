@@ -1,11 +1,12 @@
-import { concatMap, defer, finalize, from, type OperatorFunction, tap } from 'rxjs';
+import { defer, type OperatorFunction, tap } from 'rxjs';
 import { BadRecord } from '../codec/bad-record.ts';
-import { checkImageBatch, decodeImages, type Shape } from '../codec/images.ts';
+import { checkImageBatch, type DecodedImages, imagesOf, type Shape } from '../codec/images.ts';
 import { DEFAULT_LIMITS, type ImageLimits } from '../codec/limits.ts';
 import type { ImageBatch } from '../codec/records.ts';
 import { decodeView } from '../codec/single-object.ts';
 import type { LogRecord } from '../log/log.ts';
 import { Gate } from './gate.ts';
+import { inOrder } from './in-order.ts';
 import { settleEncoder } from './one-encoder.ts';
 import type { LatentsEncoder } from './position.ts';
 import type { DecodedRecord, ReadRecord, Rejection, Sample } from './sample.ts';
@@ -39,15 +40,18 @@ export function decode(settings: DecodeSettings): OperatorFunction<ReadRecord, D
       let encoder: LatentsEncoder | null = null;
       return source.pipe(
         tap(() => intake.hold()),
-        concatMap((read) =>
-          from(decodeOne(read, encoder, settings)).pipe(
-            tap((decoded) => {
+        inOrder(
+          (read) => {
+            const told = (decoded: DecodedRecord): DecodedRecord => {
               encoder = decoded.cursor.encoder;
               onRecord?.(outcomeOf(decoded), decoded);
-            }),
-            // After the operators behind have taken the record, and held the gate where they have no room for another.
-            finalize(() => intake.release()),
-          ),
+              return decoded;
+            };
+            const decoded = decodeOne(read, encoder, settings);
+            return decoded instanceof Promise ? decoded.then(told) : told(decoded);
+          },
+          // After the operators behind have taken the record, and held the gate where they have no room for another.
+          () => intake.release(),
         ),
       );
     });
@@ -56,35 +60,41 @@ export function decode(settings: DecodeSettings): OperatorFunction<ReadRecord, D
 const outcomeOf = ({ record, samples }: DecodedRecord): RecordOutcome =>
   record.value === null ? 'tombstone' : samples.length > 0 ? 'used' : 'rejected';
 
-async function decodeOne(
+function decodeOne(
   read: ReadRecord,
   before: LatentsEncoder | null,
   settings: DecodeSettings,
-): Promise<DecodedRecord> {
+): DecodedRecord | Promise<DecodedRecord> {
   // Of a run that goes on, the position knew.
   let encoder = before ?? read.cursor.encoder;
-  const found = await samplesOf(read.record, read.cursor.epoch, settings, (batch) => {
+  const found = samplesOf(read.record, read.cursor.epoch, settings, (batch) => {
     encoder = settleEncoder(encoder, batch, settings.latentScale ?? 1);
   });
-  const { cursor, epochEnd } = read;
-  return { ...read, ...found, cursor: { ...cursor, encoder }, epochEnd: epochEnd && { ...epochEnd, encoder } };
+  const decoded = ({ samples, rejections }: Found): DecodedRecord => {
+    const { record, cursor, epochEnd, replayed, lastReplayed } = read;
+    const settled = { cursor: { ...cursor, encoder }, epochEnd: epochEnd && { ...epochEnd, encoder } };
+    return { record, ...settled, replayed, lastReplayed, samples, rejections };
+  };
+  return found instanceof Promise ? found.then(decoded) : decoded(found);
 }
 
 /** What decides which samples a record gives. */
 export type SampleSettings = Pick<DecodeSettings, 'shape' | 'classes' | 'limits' | 'read'>;
 
+type Found = Pick<DecodedRecord, 'samples' | 'rejections'>;
+
 /**
- * A record's usable images, and what is wrong with the others; a tombstone has neither. `epoch`: in which it was met.
- * `admit` may refuse the record as a whole. `pick`: out of how many images of the record to decode which ones, ascending; by
- * default all. @throws what `admit` throws, but for BadRecord
+ * A record's usable images, and what is wrong with the others; a tombstone has neither. A promise only where something is to be
+ * waited for: image files. `epoch`: in which it was met. `admit` may refuse the record as a whole. `pick`: out of how many
+ * images of the record to decode which ones, ascending; by default all. @throws what `admit` throws, but for BadRecord
  */
-export async function samplesOf(
+export function samplesOf(
   { topic, partition, offset, value }: LogRecord,
   epoch: number,
   settings: SampleSettings,
   admit?: (batch: ImageBatch) => void,
   pick?: (images: number) => ArrayLike<number>,
-): Promise<Pick<DecodedRecord, 'samples' | 'rejections'>> {
+): Found | Promise<Found> {
   if (value === null) return { samples: [], rejections: [] };
   const reject = (error: BadRecord, index: number | null, bytes: Uint8Array): Rejection => ({
     topic,
@@ -97,18 +107,23 @@ export async function samplesOf(
     hint: error.hint,
     bytes: bytes.slice(), // kept until the next commit: not with it all that was read beside it
   });
-  try {
-    const limits = settings.limits ?? DEFAULT_LIMITS;
-    if (value.length > limits.recordBytes) {
-      throw new BadRecord('too_large', `${value.length} bytes; the limit is ${limits.recordBytes}`);
-    }
-    const batch = await (settings.read ?? readSingleObject)(value);
+  const limits = settings.limits ?? DEFAULT_LIMITS;
+  const refuse = (error: unknown): Found => {
+    if (!(error instanceof BadRecord)) throw error;
+    return { samples: [], rejections: [reject(error, null, value)] };
+  };
+  const ofBatch = (batch: ImageBatch): Found | Promise<Found> => {
     checkShape(checkImageBatch(batch, limits), settings.shape);
     admit?.(batch);
     const picked = pick === undefined ? null : Array.from(pick(batch.images.length));
     const wanted =
       picked === null ? batch : { ...batch, images: picked.map((index) => batch.images[index]!), labels: null };
-    const images = await decodeImages(wanted, limits);
+    const images = imagesOf(wanted, limits);
+    return images instanceof Promise
+      ? images.then((found) => ofImages(batch, picked, found))
+      : ofImages(batch, picked, images);
+  };
+  const ofImages = (batch: ImageBatch, picked: readonly number[] | null, images: DecodedImages): Found => {
     const samples: Sample[] = [];
     const rejections: Rejection[] = [];
     for (const [at, image] of images.entries()) {
@@ -125,9 +140,16 @@ export async function samplesOf(
         });
     }
     return { samples, rejections };
+  };
+  try {
+    if (value.length > limits.recordBytes) {
+      throw new BadRecord('too_large', `${value.length} bytes; the limit is ${limits.recordBytes}`);
+    }
+    const batch = (settings.read ?? readSingleObject)(value);
+    const found = batch instanceof Promise ? batch.then(ofBatch) : ofBatch(batch);
+    return found instanceof Promise ? found.catch(refuse) : found;
   } catch (error) {
-    if (!(error instanceof BadRecord)) throw error;
-    return { samples: [], rejections: [reject(error, null, value)] };
+    return refuse(error);
   }
 }
 
