@@ -7,8 +7,8 @@ bfloat16 autocast.
     sit_torch.py TASK     TASK is JSON; see `Task` in bench/train-step/torch-side.ts
 
 With `check` it takes steps from given weights, noise and images, prints what came of them and what is faster here, and ends. Else it warms up,
-prints a line that says so, and takes turns: a line {"steps": n} on stdin is answered by {"seconds": s}, the end of
-stdin by the figures of the process.
+prints a line that says so, and takes turns: a line {"steps": n} on stdin is answered by {"seconds": s, "cpu_seconds": c}, the end
+of stdin by the figures of the process.
 """
 
 import json
@@ -363,14 +363,14 @@ def main():
     labels = torch.randint(trainer.model_settings["classes"], (trainer.batch,))
 
     def steps(count):
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         for _ in range(count):
             trainer.step(images, labels)[0].item()
-        return time.perf_counter() - begun
+        return time.perf_counter() - begun, time.process_time() - used
 
-    first = steps(1)
+    first, _ = steps(1)
     steps(2)
-    steady = steps(2) / 2
+    steady = steps(2)[0] / 2
     say(
         {
             "compile_seconds": max(0, first - steady),
@@ -382,7 +382,8 @@ def main():
     with open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")  # proc(5): VmHWM begins anew
     for line in sys.stdin:
-        say({"seconds": steps(json.loads(line)["steps"])})
+        seconds, cpu_seconds = steps(json.loads(line)["steps"])
+        say({"seconds": seconds, "cpu_seconds": cpu_seconds})
     turns = resident("VmHWM")
     say({"peak_bytes": max(whole, turns), "turns_peak_bytes": turns, "idle_bytes": idle})
 

@@ -103,7 +103,7 @@ export async function startTraining(): Promise<Way> {
   return {
     runsOn: `${availableParallelism()} threads`,
     async turn() {
-      const seconds = steps * (await side.turn(steps));
+      const seconds = steps * (await side.turn(steps)).seconds;
       return { images: steps * pipeline.operators.batch, seconds, cpu_seconds: null };
     },
     async end() {

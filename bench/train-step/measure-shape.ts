@@ -25,6 +25,8 @@ export interface ShapeOptions {
 export interface SideFigures extends SideLife {
   readonly images_per_second: Spread;
   readonly step_seconds: Spread;
+  /** Of all threads together. */
+  readonly cpu_seconds: Spread;
   /** Of the measured peak of float32 matrix products, turn by turn. */
   readonly peak_share: Spread;
 }
@@ -45,6 +47,8 @@ export interface ShapeFigures {
   readonly missing: Readonly<Record<string, string>>;
   /** Images a second of one of ours over one of PyTorch's, turn by turn: `ours fp32 / torch eager fp32`. */
   readonly ratios: Readonly<Record<string, Spread>>;
+  /** The same of CPU time: how much more of it PyTorch takes for an image. It means something on a busy machine too. */
+  readonly cpu_ratios: Readonly<Record<string, Spread>>;
   /** Step time over that of plain flow matching, by what is added; of shape b. */
   readonly repulsion_cost: Readonly<Record<string, Spread>> | null;
   /** null without peers. */
@@ -78,7 +82,7 @@ export async function measureShape(shape: Shape, options: ShapeOptions, note: Sa
         starts[name] = compile ? { start, optional: { limitSeconds: options.compileLimit } } : { start };
       }
     }
-  const { sides, missing, seconds, peaks } = await measureSides(starts, options, say);
+  const { sides, missing, seconds, cpuSeconds, peaks } = await measureSides(starts, options, say);
   const work = stepWork(pipeline);
   const flops = peaks.map(({ flops_per_second }) => flops_per_second);
   const peak_flops_per_second = spread(flops);
@@ -87,6 +91,7 @@ export async function measureShape(shape: Shape, options: ShapeOptions, note: Sa
   const figuresOf = (name: string): SideFigures => ({
     ...sides[name]!,
     step_seconds: spread(seconds[name]!),
+    cpu_seconds: spread(cpuSeconds[name]!),
     images_per_second: spread(seconds[name]!.map((step) => batch / step)),
     peak_share: spread(seconds[name]!.map((step, round) => work.flops / step / flops[round]!)),
   });
@@ -104,6 +109,7 @@ export async function measureShape(shape: Shape, options: ShapeOptions, note: Sa
     sides: Object.fromEntries(Object.keys(sides).map((name) => [name, figuresOf(name)])),
     missing: { ...absent, ...missing },
     ratios: ratiosOf(seconds),
+    cpu_ratios: ratiosOf(cpuSeconds),
     repulsion_cost: shape === 'b' ? await repulsionCost(options, say) : null,
     agreement: checked?.agreement ?? null,
     torch: checked && { adamw: checked.fused ? 'fused' : 'foreach', openmp_wait: checked.openmp },

@@ -26,6 +26,8 @@ interface Measured {
   readonly missing: Readonly<Record<string, string>>;
   /** Of a step, by side, turn by turn. */
   readonly seconds: Record<string, number[]>;
+  /** The same of all its threads together: on a busy machine it says more. */
+  readonly cpuSeconds: Record<string, number[]>;
   readonly peaks: PeakTurn[];
 }
 
@@ -47,7 +49,17 @@ export async function measureSides(
     say(`${options.rounds} rounds of ${steps} steps ...`);
     const peaks: PeakTurn[] = [];
     const takePeak = async (): Promise<number> => peaks.push(await peak.turn());
-    const turns = [...started].map(([name, side]) => [name, () => side.turn(steps)] as const);
+    const cpuSeconds: Record<string, number[]> = {};
+    const turns = [...started].map(([name, side]) => {
+      const cpu: number[] = [];
+      cpuSeconds[name] = cpu;
+      const turn = async (): Promise<number> => {
+        const { seconds, cpu_seconds } = await side.turn(steps);
+        cpu.push(cpu_seconds);
+        return seconds;
+      };
+      return [name, turn] as const;
+    });
     const seconds: Record<string, number[]> = await inTurns(options.rounds, {
       ...Object.fromEntries(turns),
       peak: takePeak,
@@ -59,7 +71,7 @@ export async function measureSides(
       sides[name] = { version, compile_seconds, ops, ...(await side.end()) };
     }
     await peak.end();
-    return { sides, missing, seconds, peaks };
+    return { sides, missing, seconds, cpuSeconds, peaks };
   } finally {
     for (const side of [peak, ...started.values()]) side.kill();
   }

@@ -75,7 +75,12 @@ await takeTurns<{ steps: number }>(
     step_seconds: steady,
     ops: program.compiled.ops,
   } satisfies OurReady,
-  async ({ steps: count }) => ({ seconds: await steps(count) }),
+  async ({ steps: count }) => {
+    const before = process.cpuUsage();
+    const taken = await steps(count);
+    const { user, system } = process.cpuUsage(before);
+    return { seconds: taken, cpu_seconds: (user + system) / 1e6 };
+  },
   () => {
     const turns = peakBytes() ?? Number.NaN;
     return { peak_bytes: Math.max(whole, turns), turns_peak_bytes: turns, idle_bytes } satisfies OurLast;

@@ -5,6 +5,11 @@ import type { OurLast, OurReady, OurTask } from './our-process.ts';
 import type { PeakReady, PeakTask, PeakTurn } from './peak-process.ts';
 import { type OpenMp, type Precision, startTorch } from './torch-side.ts';
 
+export interface SideTurn {
+  readonly seconds: number;
+  readonly cpu_seconds: number;
+}
+
 /** One way of making the same step, in a process of its own that is warm. */
 export interface Side {
   readonly version: string;
@@ -13,8 +18,8 @@ export interface Side {
   readonly step_seconds: number;
   /** In the graph; null for a peer. */
   readonly ops: number | null;
-  /** Takes `steps` steps; seconds of one. */
-  turn(steps: number): Promise<number>;
+  /** Takes `steps` steps: seconds of one, and of all the process's threads together. */
+  turn(steps: number): Promise<SideTurn>;
   end(): Promise<OurLast>;
   kill(): void;
 }
@@ -31,7 +36,10 @@ function side<R extends Omit<OurReady, 'ops'> & { readonly ops?: number }>(proce
     compile_seconds,
     step_seconds,
     ops,
-    turn: async (steps) => (await process.ask<{ seconds: number }>({ steps })).seconds / steps,
+    turn: async (steps) => {
+      const { seconds, cpu_seconds } = await process.ask<SideTurn>({ steps });
+      return { seconds: seconds / steps, cpu_seconds: cpu_seconds / steps };
+    },
     end: () => process.end(),
     kill: () => process.kill(),
   };

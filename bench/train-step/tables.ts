@@ -16,31 +16,42 @@ export function tablesOf(measured: readonly ShapeFigures[]): Table[] {
 function sidesTable({ shape, parameters, batch, sides, missing }: ShapeFigures): Table {
   return {
     title: `Shape ${shape}: ${parameters.toLocaleString('en-US')} parameters, batch ${batch}; median (least..most) over turns`,
-    columns: ['', 'images/s', 'ms a step', 'share of peak', 'compiling s', 'peak RSS', 'while stepping', 'idle'],
+    columns: [
+      '',
+      'images/s',
+      'ms a step',
+      'CPU ms',
+      'share of peak',
+      'compiling s',
+      'peak RSS',
+      'while stepping',
+      'idle',
+    ],
     rows: [
       ...Object.entries(sides).map(([name, side]) => [
         name,
         between(side.images_per_second),
         between(side.step_seconds, 1e3),
+        between(side.cpu_seconds, 1e3),
         short(side.peak_share.median),
         short(side.compile_seconds),
         megabytes(side.peak_bytes),
         megabytes(side.turns_peak_bytes),
         megabytes(side.idle_bytes),
       ]),
-      ...Object.entries(missing).map(([name, why]) => [name, why, '', '', '', '', '', '']),
+      ...Object.entries(missing).map(([name, why]) => [name, why, '', '', '', '', '', '', '']),
     ],
   };
 }
 
-function ratioTable({ shape, ratios, agreement, torch }: ShapeFigures): Table[] {
+function ratioTable({ shape, ratios, cpu_ratios, agreement, torch }: ShapeFigures): Table[] {
   if (agreement === null || torch === null) return [];
   const differences = { ...agreement.terms, ...agreement.moved };
   return [
     {
       title: `Shape ${shape}: images/s of one over the other, turn by turn (PyTorch with ${torch.adamw} AdamW, OpenMP waiting: ${torch.openmp_wait})`,
-      columns: ['', 'ratio'],
-      rows: Object.entries(ratios).map(([name, ratio]) => [name, between(ratio)]),
+      columns: ['', 'ratio', 'of CPU time'],
+      rows: Object.entries(ratios).map(([name, ratio]) => [name, between(ratio), between(cpu_ratios[name]!)]),
     },
     {
       title: `Shape ${shape}: ${agreement.steps} steps from the same values, relative difference from PyTorch (float32)`,
