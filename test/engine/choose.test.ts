@@ -72,3 +72,14 @@ describe('choosing an engine', () => {
     );
   });
 });
+
+it('an engine opened beside another runs as that one does, where it is not said how', async () => {
+  const script = `
+    const { openEngine } = await import(${JSON.stringify(new URL('../../src/engine/choose.ts', import.meta.url).href)});
+    await openEngine({ name: 'native-cpu', threads: 2, lanes: 2 });
+    const { engine } = await openEngine({ name: 'auto' });
+    console.log(engine.name, engine.threads, engine.lanes);
+  `;
+  const args = ['--import', 'tsx', '--input-type=module', '-e', script];
+  expect(execFileSync(process.execPath, args, { encoding: 'utf8' })).toBe('native 2 2\n');
+}, 60_000);

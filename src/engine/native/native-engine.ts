@@ -29,13 +29,13 @@ let loaded: Loaded | undefined;
 /**
  * TensorFlow's own library, no compiler and no addon: a program is traced once into a graph and then runs as one
  * asynchronous call. In a process that has the build for CUDA, `cpu` is the CPU under that build. `bfloat16` is the device's own,
- * unless it is said.
+ * unless it is said; where threads or lanes are not said, they are those that the process runs with already.
  * @throws RepulsorError ENGINE_UNAVAILABLE when the libraries or the device are not there, do not load, or run with other threads.
  */
 export async function openNativeEngine(
   device: NativeDevice = 'cpu',
-  threads = availableParallelism(),
-  wantedLanes = 1,
+  threads = loaded?.threads ?? availableParallelism(),
+  wantedLanes = loaded?.lanes ?? 1,
   bfloat16: 'fast' | 'slow' = device === 'gpu' || cpuHasFastBfloat16() ? 'fast' : 'slow',
 ): Promise<Engine> {
   const lanes = device === 'gpu' ? 1 : Math.min(wantedLanes, threads);
