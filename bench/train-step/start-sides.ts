@@ -37,7 +37,9 @@ export async function startSides(
     try {
       const side = await start(late);
       sides.set(name, side);
-      if (side.compile_seconds >= 1) say(`${name}: compiled in ${side.compile_seconds.toFixed(0)} s`);
+      say(
+        `${name}: ready; its first step took ${side.compile_seconds.toFixed(0)} s longer than the next, compiling included`,
+      );
     } catch (error) {
       if (optional === undefined) throw error;
       missing[name] = late!.aborted ? `not ready after ${limit} s` : `failed: ${(error as Error).message}`;
