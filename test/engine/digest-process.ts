@@ -6,15 +6,16 @@ import type { Precision } from '../../src/engine/product.ts';
 import { normals, uniforms } from '../../src/random/philox.ts';
 import { compileStep, runStep } from '../../src/trainer/run-step.ts';
 import { initialState } from '../../src/trainer/train-state.ts';
+import { trainingLanes } from '../../src/trainer/training-lanes.ts';
 import { bytesOf } from './engines.ts';
 import { transformerInputs, transformerProgram } from './transformer-program.ts';
 
 /**
- * Trains the digits' own step for eight steps, in each precision that is asked for, and one step of a transformer that is
- * large enough for TensorFlow's memory optimizer to have made a difference (src/engine/native/config.ts). Prints a digest of
- * all that came out of each and of its state, as JSON, for a test to compare.
+ * Trains the digits' own step for eight steps, in a trainer's lanes and in each precision that is asked for, and one step of a
+ * transformer that is large enough for TensorFlow's memory optimizer to have made a difference (src/engine/native/config.ts).
+ * Prints a digest of all that came out of each and of its state, as JSON, for a test to compare.
  */
-const engine = await openNativeEngine();
+const engine = await openNativeEngine('cpu', undefined, trainingLanes({ precision: 'fp32' }));
 
 async function digest(program: Program, run: (step: number) => Promise<HostTensors>, steps: number): Promise<string> {
   const hash = createHash('sha256');
