@@ -15,11 +15,13 @@ const BUILD_MS = 240_000;
 
 /**
  * The folder of the package as it is published: compiled JavaScript, and the files that package.json names. Built once for the
- * sources as they stand, by the first test that asks. Commands are started from it because a process that compiles TypeScript while it
+ * files as they stand, by the first test that asks. Commands are started from it because a process that compiles TypeScript while it
  * loads takes 0.5 to 0.9 s of a core more; what a clone runs is the same modules, started by .ci/run and scripts/node-versions.ts.
  */
 export async function builtPackage(): Promise<string> {
-  const built = join(CACHE, await digestOf(['src', 'bin', 'package.json', 'tsconfig.json', 'tsconfig.build.json']));
+  const { files } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { files: string[] };
+  const copied = [...files.filter((name) => name !== 'dist'), 'package.json'];
+  const built = join(CACHE, await digestOf(['src', 'tsconfig.json', 'tsconfig.build.json', ...copied]));
   const building = `${built}.building`;
   for (;;) {
     if (await isThere(built)) return built;
@@ -35,9 +37,7 @@ export async function builtPackage(): Promise<string> {
   }
   try {
     await compile(join(building, 'dist'));
-    const { files } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { files: string[] };
-    for (const name of [...files, 'package.json'])
-      if (name !== 'dist') await cp(join(ROOT, name), join(building, name), { recursive: true });
+    for (const name of copied) await cp(join(ROOT, name), join(building, name), { recursive: true });
     await rename(building, built);
   } finally {
     await rm(building, { recursive: true, force: true });
