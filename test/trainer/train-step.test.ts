@@ -142,25 +142,26 @@ function close(got: ArrayLike<number>, expected: ArrayLike<number>, within: numb
 }
 
 describe('a step', () => {
-  it.each(
-    Object.keys(KINDS),
-  )('is the same in lanes, also where they share out the batch unevenly or outnumber it (%s)', async (kind) => {
-    const pipeline = tinyPipeline(KINDS[kind]!, 5);
-    const stepped = async (lanes: number) => {
-      const program = await compile(pipeline, unsettled(pipeline), 5, engine, lanes);
-      try {
-        const outputs = [];
-        for (const step of [1, 2]) outputs.push((await program.run(batchOf(pipeline, step), step))['report']!);
-        return { ...outputs, ...(await program.readState()) };
-      } finally {
-        program.dispose();
+  it.each(Object.keys(KINDS))(
+    'is the same in lanes, also where they share out the batch unevenly or outnumber it (%s)',
+    async (kind) => {
+      const pipeline = tinyPipeline(KINDS[kind]!, 5);
+      const stepped = async (lanes: number) => {
+        const program = await compile(pipeline, unsettled(pipeline), 5, engine, lanes);
+        try {
+          const outputs = [];
+          for (const step of [1, 2]) outputs.push((await program.run(batchOf(pipeline, step), step))['report']!);
+          return { ...outputs, ...(await program.readState()) };
+        } finally {
+          program.dispose();
+        }
+      };
+      const whole = await stepped(1);
+      for (const lanes of [2, 7]) {
+        for (const [name, { data }] of Object.entries(await stepped(lanes))) close(data, whole[name]!.data, 1e-5, name);
       }
-    };
-    const whole = await stepped(1);
-    for (const lanes of [2, 7]) {
-      for (const [name, { data }] of Object.entries(await stepped(lanes))) close(data, whole[name]!.data, 1e-5, name);
-    }
-  });
+    },
+  );
 
   it.each(Object.keys(KINDS))(
     'equals a plain float64 one, and so does the next, which meets its keys (%s)',
