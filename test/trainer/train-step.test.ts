@@ -146,12 +146,12 @@ describe('a step', () => {
     'is the same in lanes, also where they share out the batch unevenly or outnumber it (%s)',
     async (kind) => {
       const pipeline = tinyPipeline(KINDS[kind]!, 5);
-      const stepped = async (lanes: number) => {
+      const stepped = async (lanes: number): Promise<HostTensors> => {
         const program = await compile(pipeline, unsettled(pipeline), 5, engine, lanes);
         try {
-          const outputs = [];
-          for (const step of [1, 2]) outputs.push((await program.run(batchOf(pipeline, step), step))['report']!);
-          return { ...outputs, ...(await program.readState()) };
+          const first = await program.run(batchOf(pipeline, 1), 1);
+          const second = await program.run(batchOf(pipeline, 2), 2);
+          return { ...(await program.readState()), first: first['report']!, second: second['report']! };
         } finally {
           program.dispose();
         }

@@ -9,25 +9,16 @@ import type {
   StateSnapshot,
   TensorSpec,
 } from '../engine.ts';
-import { hasOpenSizes } from '../input-shapes.ts';
 import type { Precision } from '../product.ts';
 import * as contract from '../program-contract.ts';
 import { Turns } from '../turns.ts';
 import { type CApi, DATA_TYPE, type Pointer } from './c-api.ts';
 import { Graph } from './graph.ts';
-import { GraphBackend } from './graph-backend.ts';
-import { OpSites } from './op-sites.ts';
 import { decodeOpTimes } from './op-times.ts';
 import { RunPlan, Session } from './session.ts';
 import { takeRoom } from './state-room.ts';
 import { copyTensor, deleteTensors, newTensor, newTensors, tensorView } from './tensor-memory.ts';
-import { addState, type ProgramState, type TracedProgram, trace } from './trace.ts';
-
-/** The program's function for inputs of one shape. */
-interface Traced extends TracedProgram {
-  /** By the inputs that are fed as bytes. */
-  readonly plans: Map<string, RunPlan>;
-}
+import { Traces } from './traces.ts';
 
 /** A program as a TensorFlow graph, its state in the variables of one session: traced once for each shape of its inputs. */
 export class NativeProgram implements Program {
@@ -35,24 +26,17 @@ export class NativeProgram implements Program {
   readonly #definition: contract.ProgramSignature;
   readonly #graph: Graph;
   readonly #session: Session;
-  readonly #state: ProgramState;
-  readonly #sites = new OpSites();
-  /** By the shapes of the inputs in words: one, unless the definition leaves sizes open. */
-  readonly #traced = new Map<string, Traced>();
-  readonly #isOpen: boolean;
+  readonly #traces: Traces;
   readonly #read: RunPlan;
   readonly #turns = new Turns();
-  #seconds = 0;
   #disposed = false;
 
   private constructor(definition: contract.ProgramSignature, graph: Graph, config: Uint8Array) {
     this.#api = graph.api;
     this.#definition = definition;
     this.#graph = graph;
-    this.#isOpen = hasOpenSizes(definition.inputs);
-    this.#state = addState(graph, definition.state);
-    if (!this.#isOpen) this.#trace(definition.inputs as contract.Fed['specs']);
-    const reads = [...this.#state.variables.values()].map(({ value }) => value);
+    this.#traces = new Traces(graph, definition);
+    const reads = [...this.#traces.state.variables.values()].map(({ value }) => value);
     this.#read = new RunPlan([], reads, []);
     this.#session = new Session(graph, config);
   }
@@ -92,15 +76,16 @@ export class NativeProgram implements Program {
   }
 
   get compiled(): Program['compiled'] {
-    return { seconds: this.#seconds, ops: this.#graph.operations.length };
+    return { seconds: this.#traces.seconds, ops: this.#graph.operations.length };
   }
 
   async run(inputs: Readonly<Record<string, InputValue>>, step: number): Promise<HostTensors> {
     const given = contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const traced = this.#tracedFor(given);
-      return this.#collect([...traced.outputs], await this.#run(this.#plan(traced, given), this.#feed(given, step)));
+      const traced = this.#traces.of(given);
+      const plan = this.#traces.plan(traced, given);
+      return this.#collect([...traced.outputs], await this.#run(plan, this.#feed(given, step)));
     });
   }
 
@@ -108,12 +93,12 @@ export class NativeProgram implements Program {
     const given = contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const plan = this.#plan(this.#tracedFor(given), given);
+      const plan = this.#traces.plan(this.#traces.of(given), given);
       const feed = newTensors(this.#api, this.#feed(given, step));
       try {
         const { fetched, metadata } = await this.#session.runProfiled(plan, feed);
         deleteTensors(this.#api, fetched);
-        return decodeOpTimes(metadata).map((op) => ({ ...op, code: this.#sites.inName(op.name) }));
+        return decodeOpTimes(metadata).map((op) => ({ ...op, code: this.#traces.sites.inName(op.name) }));
       } finally {
         deleteTensors(this.#api, feed);
       }
@@ -176,44 +161,6 @@ export class NativeProgram implements Program {
     });
   }
 
-  /** Between two runs: the graph of a session may grow, but not while it runs (TF_SessionRun tells the session of what is new). */
-  #tracedFor({ specs }: contract.Fed): Traced {
-    const shapes = shapesOf(specs);
-    try {
-      return this.#traced.get(shapes) ?? this.#trace(specs);
-    } catch (error) {
-      throw contract.engineFailure(this.#definition, `while it was compiled for ${shapes}`, error);
-    }
-  }
-
-  #trace(specs: contract.Fed['specs']): Traced {
-    const start = performance.now();
-    const made = trace(
-      this.#graph,
-      this.#sites,
-      GraphBackend.get(),
-      this.#definition,
-      this.#state,
-      specs,
-      !this.#isOpen,
-    );
-    const traced = { ...made, plans: new Map() };
-    this.#traced.set(shapesOf(specs), traced);
-    this.#seconds += (performance.now() - start) / 1000;
-    return traced;
-  }
-
-  #plan({ inputs, bytes, outputs, assigns, plans }: Traced, { data }: contract.Fed): RunPlan {
-    const names = [...inputs.keys()].filter((name) => data[name] instanceof Uint8Array);
-    const known = plans.get(names.join());
-    if (known !== undefined) return known;
-    const feeds = [...inputs].map(([name, at]) => (names.includes(name) ? bytes.get(name)! : at));
-    const fetches = [...outputs.values()].map(({ at }) => at);
-    const plan = new RunPlan([...feeds, this.#state.counter], fetches, assigns);
-    plans.set(names.join(), plan);
-    return plan;
-  }
-
   #feed({ specs, data }: contract.Fed, step: number): (() => Pointer)[] {
     const feed = Object.entries(specs).map(([name, { dtype, shape }]) => () => {
       const type = data[name] instanceof Uint8Array ? DATA_TYPE.uint8 : DATA_TYPE[dtype];
@@ -224,11 +171,11 @@ export class NativeProgram implements Program {
 
   async #write(values: HostTensors): Promise<void> {
     const names = Object.keys(values);
-    const all = names.length === this.#state.variables.size;
+    const all = names.length === this.#traces.state.variables.size;
     // All at once, or one by one, for the same reason as in readState: no more kinds of run than variables + 1.
     for (const group of all ? [Object.keys(this.#definition.state)] : names.map((name) => [name])) {
       if (group.length === 0) continue;
-      const variables = group.map((name) => this.#state.variables.get(name)!);
+      const variables = group.map((name) => this.#traces.state.variables.get(name)!);
       const plan = new RunPlan(
         variables.map(({ written }) => written),
         [],
@@ -278,13 +225,9 @@ export class NativeProgram implements Program {
       try {
         return await work();
       } catch (error) {
-        throw contract.engineFailure(this.#definition, doing, error, this.#sites.inMessage(String(error)) ?? null);
+        const site = this.#traces.sites.inMessage(String(error)) ?? null;
+        throw contract.engineFailure(this.#definition, doing, error, site);
       }
     });
   }
 }
-
-const shapesOf = (specs: contract.Fed['specs']): string =>
-  Object.entries(specs)
-    .map(([name, { shape }]) => `${name} [${shape.join(', ')}]`)
-    .join(', ');

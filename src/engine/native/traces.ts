@@ -1,0 +1,79 @@
+import { hasOpenSizes } from '../input-shapes.ts';
+import * as contract from '../program-contract.ts';
+import type { Graph } from './graph.ts';
+import { GraphBackend } from './graph-backend.ts';
+import { OpSites } from './op-sites.ts';
+import { RunPlan } from './session.ts';
+import { addState, type ProgramState, type TracedProgram, trace } from './trace.ts';
+
+/** The program's function for inputs of one shape. */
+interface Traced extends TracedProgram {
+  /** By the inputs that are fed as bytes. */
+  readonly plans: Map<string, RunPlan>;
+}
+
+/** A program's function, traced once for each shape of its inputs: all in one graph, over one state. */
+export class Traces {
+  readonly state: ProgramState;
+  /** Which code made which op. */
+  readonly sites = new OpSites();
+  readonly #graph: Graph;
+  readonly #definition: contract.ProgramSignature;
+  /** By the shapes of the inputs in words: one, unless the definition leaves sizes open. */
+  readonly #traced = new Map<string, Traced>();
+  readonly #isOpen: boolean;
+  #seconds = 0;
+
+  /** Traces at once where no size is left open. @throws what the function throws */
+  constructor(graph: Graph, definition: contract.ProgramSignature) {
+    this.#graph = graph;
+    this.#definition = definition;
+    this.#isOpen = hasOpenSizes(definition.inputs);
+    this.state = addState(graph, definition.state);
+    if (!this.#isOpen) this.#trace(definition.inputs as contract.Fed['specs']);
+  }
+
+  /** That tracing has taken so far. */
+  get seconds(): number {
+    return this.#seconds;
+  }
+
+  /**
+   * For inputs of these shapes. Between two runs: the graph of a session may grow, but not while it runs (TF_SessionRun tells the
+   * session of what is new).
+   */
+  of({ specs }: contract.Fed): Traced {
+    const shapes = shapesOf(specs);
+    try {
+      return this.#traced.get(shapes) ?? this.#trace(specs);
+    } catch (error) {
+      throw contract.engineFailure(this.#definition, `while it was compiled for ${shapes}`, error);
+    }
+  }
+
+  /** What a run feeds, in the order of the inputs and last the counter, and what it fetches: the outputs, in theirs. */
+  plan({ inputs, bytes, outputs, assigns, plans }: Traced, { data }: contract.Fed): RunPlan {
+    const names = [...inputs.keys()].filter((name) => data[name] instanceof Uint8Array);
+    const known = plans.get(names.join());
+    if (known !== undefined) return known;
+    const feeds = [...inputs].map(([name, at]) => (names.includes(name) ? bytes.get(name)! : at));
+    const fetches = [...outputs.values()].map(({ at }) => at);
+    const plan = new RunPlan([...feeds, this.state.counter], fetches, assigns);
+    plans.set(names.join(), plan);
+    return plan;
+  }
+
+  #trace(specs: contract.Fed['specs']): Traced {
+    const start = performance.now();
+    const made = trace(this.#graph, this.sites, GraphBackend.get(), this.#definition, this.state, specs, !this.#isOpen);
+    const traced = { ...made, plans: new Map() };
+    this.#traced.set(shapesOf(specs), traced);
+    this.#seconds += (performance.now() - start) / 1000;
+    return traced;
+  }
+}
+
+const shapesOf = (specs: contract.Fed['specs']): string =>
+  Object.entries(specs)
+    .map(([name, { shape }]) => `${name} [${shape.join(', ')}]`)
+    .join(', ');
