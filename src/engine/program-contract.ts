@@ -97,6 +97,17 @@ function refuseOpen(program: string, what: string, spec: InputSpec, value: unkno
   );
 }
 
+/** What an input's `ofBytes` made of bytes. @throws RepulsorError ENGINE_FAILED when it is not the input's shape and dtype */
+export function checkOfBytes(definition: ProgramSignature, name: string, spec: TensorSpec, made: Tensor): Tensor {
+  if (made.dtype === spec.dtype && String(made.shape) === String(spec.shape)) return made;
+  const got = `${made.dtype} [${made.shape.join(', ')}]`;
+  return refuse(
+    definition.name,
+    `input "${name}" is ${describe(spec)}, but its ofBytes made ${got} of bytes`,
+    'make an element of each byte, of the dtype of the input',
+  );
+}
+
 /** @throws RepulsorError ENGINE_FAILED when a step is none, or its number could not be told apart from another's. */
 export function checkStep(definition: ProgramSignature, step: number): void {
   if (!Number.isSafeInteger(step) || step < 0) {

@@ -50,6 +50,25 @@ describe.each(['native', 'wasm', 'cpu'] as const)('a program on the %s engine', 
     });
   });
 
+  it('takes an input as bytes where it says what these are, and refuses what is made of them where it does not fit', async () => {
+    const input = { shape: ['n', 2], dtype: 'float32' } as const;
+    const halves = await compile({
+      inputs: { x: { ...input, ofBytes: (bytes) => tf.div(tf.cast(bytes, 'float32'), 2) } },
+      fn: (_, { x }) => ({ outputs: { x: x! } }),
+    });
+    const x = Uint8Array.of(0, 1, 254, 255);
+    expect((await halves.run({ x }, 0)).x).toEqual(float([2, 2], [0, 0.5, 127, 127.5]));
+    expect((await halves.run({ x: Float32Array.of(-1, 9) }, 1)).x).toEqual(float([1, 2], [-1, 9]));
+    const plain = await compile({ inputs: { x: input }, fn: (_, { x }) => ({ outputs: { x: x! } }) });
+    await expect(plain.run({ x }, 0)).rejects.toThrow(/input "x" is a Uint8Array, not a Float32Array/);
+    for (const ofBytes of [(bytes: tf.Tensor) => bytes, (bytes: tf.Tensor) => tf.sum(tf.cast(bytes, 'float32'), 1)]) {
+      const other = await compile({ inputs: { x: { ...input, ofBytes } }, fn: (_, { x }) => ({ outputs: { x: x! } }) });
+      await expect(other.run({ x }, 0)).rejects.toThrow(
+        /input "x" is float32 \[2, 2\], but its ofBytes made (int32|.*\[2\])/,
+      );
+    }
+  });
+
   it('runs one after another what is asked for at once', async () => {
     const program = await counter();
     const runs = Array.from({ length: 20 }, (_, i) => program.run({ by: Float32Array.of(1, 0) }, i));

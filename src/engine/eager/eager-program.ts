@@ -87,8 +87,10 @@ export class EagerProgram implements Program {
       try {
         const { state, outputs } = tf.tidy(() => {
           const fed: Tensors = {};
-          for (const [name, spec] of Object.entries(specs))
-            fed[name] = given(spec, data[name]!, definition.inputs[name]!);
+          for (const [name, spec] of Object.entries(specs)) {
+            const tensor = given(spec, data[name]!, definition.inputs[name]!);
+            fed[name] = contract.checkOfBytes(definition, name, spec, tensor);
+          }
           const result = callProgram(
             definition.fn,
             Object.fromEntries(this.#state),

@@ -88,7 +88,8 @@ export function trace(
       bytes.set(name, graph.placeholder(DATA_TYPE.uint8, spec.shape));
       const types = { SrcT: { type: DATA_TYPE.uint8 }, DstT: { type: DATA_TYPE.int32 } };
       const values = output(graph.add('Cast', [bytes.get(name)!], types));
-      fed[name] = ofBytes(backend.tensor(values, `bytes of input "${name}"`, spec.shape, DATA_TYPE.int32));
+      const made = ofBytes(backend.tensor(values, `bytes of input "${name}"`, spec.shape, DATA_TYPE.int32));
+      fed[name] = contract.checkOfBytes(definition, name, spec, made);
       inputs.set(name, backend.outputOf(fed[name]));
     }
     const random = graphRandom(graph, backend, definition.seed, counter);
