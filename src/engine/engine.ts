@@ -150,8 +150,8 @@ export interface Engine {
   readonly device: string;
   readonly threads: number;
   /**
-   * Parts of a batch that a program does best to compute beside each other, chains of ops that do not depend on each other: an
-   * op then has threads / lanes threads. 1 where an op has them all, and one chain is best.
+   * Parts of a batch that a program does best to compute beside each other, chains of ops that do not depend on each other. With as
+   * many threads each op has one, with more all of them. 1 where one chain is best.
    */
   readonly lanes: number;
   /** Of the library underneath: "TensorFlow 2.21.0", "tfjs-wasm 4.22.0". */

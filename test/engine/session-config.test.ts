@@ -20,11 +20,12 @@ describe('the settings of a session', () => {
     expect(fields(sessionConfig({ threads: 2 }, 'cpu')).has(6)).toBe(false);
   });
 
-  it('give each lane its share of the threads, and one that begins its ops', () => {
+  it('give an op one thread where there is one for each lane, all where there are more, and each lane one that begins its ops', () => {
     const poolsOf = (threads: number, lanes: number) =>
       [2, 5].map((field) => fields(sessionConfig({ threads, lanes })).get(field));
     expect(poolsOf(2, 2)).toEqual([1, 2]);
-    expect(poolsOf(7, 3)).toEqual([2, 3]);
+    expect(poolsOf(3, 2)).toEqual([3, 2]);
+    expect(poolsOf(7, 3)).toEqual([7, 3]);
     expect(poolsOf(1, 1)).toEqual([1, 2]);
   });
 

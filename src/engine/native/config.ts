@@ -31,9 +31,11 @@ export type NativeDevice = 'cpu' | 'gpu';
  * two compilations of one program then differ in the last bits. The optimizers have no time limit (-1): a slow
  * machine would otherwise run a half-optimized graph, whose bits differ too.
  *
- * With lanes an op has its share of the threads, and each lane a thread that begins ops. oneDNN gives small products one thread
- * in any case, and handing the rest out in pieces cost more than it brought: a step of the digits' model took 48 ms of CPU
- * time with two threads an op, and 34 with one an op and two lanes.
+ * Each lane has a thread that begins its ops. Where there are no more threads than lanes, an op runs on that one alone: oneDNN gives
+ * small products one thread in any case, and handing the rest out in pieces cost more than it brought (a step of the digits' model
+ * took 48 ms of CPU time with two threads an op, and 34 with one an op and two lanes). Where there are more, an op has them
+ * all: all lanes' products share one pool, and who begins one only waits for it (TensorFlow's OneDnnThreadPool), so that a pool of a
+ * lane's share would leave the other cores without work.
  *
  * A GPU's memory is taken as it is needed, not all at the start, for the machine may have other users of it. One GPU is
  * used, the first that CUDA_VISIBLE_DEVICES leaves: a step runs on one, and the others would only be taken from their users.
@@ -59,7 +61,7 @@ export function sessionConfig(
   ]);
   return encodeMessage([
     device === 'gpu' ? [6, gpuOptions] : [1, noGpu],
-    [2, Math.max(1, Math.floor(threads / lanes))],
+    [2, threads > lanes ? threads : 1],
     [5, precision === 'bf16' ? NO_INTER_OP_THREADS : Math.max(INTER_OP_THREADS, lanes)],
     [10, encodeMessage([[10, rewriter]])],
   ]);
