@@ -1,6 +1,8 @@
-import type { OnReadOpts } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type OnReadOpts } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { KafkaSockets } from '../../src/log/kafka/kafka-sockets.ts';
 import { readingLargeAnswers, wholeAnswer } from '../../src/log/kafka/large-answers.ts';
 
 interface Answer {
@@ -27,15 +29,21 @@ function arrive(bytes: Buffer, pieces: Iterator<number>, { buffer, callback }: O
   }
 }
 
-/** As kafkajs takes a stream of answers apart. */
-function answersIn(stream: Buffer): Answer[] {
-  const found: Answer[] = [];
-  for (let at = 0; at < stream.byteLength; at += 4 + stream.readInt32BE(at))
-    found.push({
-      correlationId: stream.readInt32BE(at + 4),
-      body: stream.subarray(at + 8, at + 4 + stream.readInt32BE(at)),
-    });
-  return found;
+/**
+ * Takes a stream of answers apart as kafkajs does: each is given on as soon as it is whole, and its decoder asks for the body at
+ * once. Returns what waits for more.
+ */
+function takingAnswers(take: (answer: Answer) => void): (data: Buffer) => Buffer {
+  let rest: Buffer = Buffer.alloc(0);
+  return (data) => {
+    rest = Buffer.concat([rest, data]);
+    while (rest.byteLength >= 4 && rest.byteLength >= 4 + rest.readInt32BE()) {
+      const end = 4 + rest.readInt32BE();
+      take({ correlationId: rest.readInt32BE(4), body: wholeAnswer(rest.subarray(8, end)) });
+      rest = rest.subarray(end);
+    }
+    return rest;
+  };
 }
 
 const bodyOf = (size: number, seed: number): Buffer =>
@@ -52,24 +60,17 @@ test('answers come out as they went in, whatever pieces they come in, and of lar
     fc.property(fc.array(sizes, { maxLength: 12 }), fc.infiniteStream(pieces), (of, cuts) => {
       const sent = of.map((size, i) => ({ correlationId: 1000 + i, body: bodyOf(size, i) }));
       const received: Answer[] = [];
-      const delivered: Buffer[] = [];
+      let waiting = 0;
+      const taking = takingAnswers((answer) => received.push(answer));
       const onread = readingLargeAnswers((data) => {
-        delivered.push(data);
-        // kafkajs answers a request as soon as its answer is whole, and the decoder asks at once.
-        const so = Buffer.concat(delivered);
-        let whole = 0;
-        while (so.byteLength - whole >= 4 && so.byteLength - whole >= 4 + so.readInt32BE(whole))
-          whole += 4 + so.readInt32BE(whole);
-        for (const { correlationId, body } of answersIn(so.subarray(0, whole)))
-          received.push({ correlationId, body: wholeAnswer(body) });
-        delivered.splice(0, delivered.length, so.subarray(whole));
+        waiting = taking(data).byteLength;
       });
       arrive(Buffer.concat(sent.map(encoded)), cuts, onread);
       expect(received.map(({ correlationId }) => correlationId)).toEqual(
         sent.map(({ correlationId }) => correlationId),
       );
       for (const [i, { body }] of received.entries()) expect(body.equals(sent[i]!.body)).toBe(true);
-      expect(delivered[0]?.byteLength ?? 0).toBe(0);
+      expect(waiting).toBe(0);
     }),
     { numRuns: 60 },
   );
@@ -108,3 +109,41 @@ test('what is no answer is passed on as it came', () => {
   );
   expect(Buffer.concat(seen).equals(garbage)).toBe(true);
 });
+
+test.each([
+  ['ends', 'end'],
+  ['breaks', 'error'],
+] as const)(
+  'a connection that %s in the middle of a large answer gives what came whole, and says so',
+  async (how, event) => {
+    const [small, large] = [bodyOf(40, 1), bodyOf(700_000, 2)];
+    const whole = Buffer.concat([small, large, small].map((body, correlationId) => encoded({ correlationId, body })));
+    const cut = encoded({ correlationId: 3, body: large }).subarray(0, 400_000);
+    const server = createServer((connection) => {
+      connection.write(Buffer.concat([whole, cut]), () => {
+        if (how === 'ends') connection.end();
+      });
+      connection.on('data', () => connection.resetAndDestroy());
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const sockets = new KafkaSockets(true);
+    try {
+      const { port } = server.address() as AddressInfo;
+      const socket = sockets.factory({ host: '127.0.0.1', port, ssl: undefined as never, onConnect: () => {} });
+      const bodies: Buffer[] = [];
+      const told = new Promise<string>((resolve) => {
+        for (const name of ['end', 'error']) socket.once(name, () => resolve(name));
+      });
+      const taking = takingAnswers(({ body }) => {
+        bodies.push(body);
+        if (bodies.length === 3 && how === 'breaks') socket.write('more');
+      });
+      socket.on('data', taking);
+      expect(await told).toBe(event);
+      expect(bodies.map((body, i) => body.equals([small, large, small][i]!))).toEqual([true, true, true]);
+    } finally {
+      sockets.destroy();
+      server.close();
+    }
+  },
+);
