@@ -9,6 +9,7 @@ const ERRORS = {
   ENGINE_UNAVAILABLE: EXIT.failed, // the engine that was asked for cannot be loaded here
   ENGINE_FAILED: EXIT.failed, // the engine refused an operation or failed while running
   LOG_UNREACHABLE: EXIT.failed, // no broker answers, or the folder cannot be opened
+  REGISTRY_FAILED: EXIT.failed, // the schema registry does not answer, or refuses to
   LOG_LOCKED: EXIT.failed, // another live process is the writer
   LOG_FAILED: EXIT.failed, // a read or a write failed
   STORE_FAILED: EXIT.failed, // a blob cannot be written or read (disk full, permissions)

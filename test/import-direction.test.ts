@@ -14,6 +14,7 @@ const ORDER = [
   'codec',
   'files',
   'log',
+  'registry',
   'random',
   'onnx',
   'autoencoder',

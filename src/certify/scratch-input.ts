@@ -1,10 +1,12 @@
-import { decode } from '../codec/single-object.ts';
+import { BadRecord } from '../codec/bad-record.ts';
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import { RepulsorError } from '../errors.ts';
 import { digits } from '../ingest/digits.ts';
 import { ingest } from '../ingest/ingest.ts';
 import type { Log, LogRecord, NewRecord } from '../log/log.ts';
 import { parseLogUrl } from '../log/log-url.ts';
 import { openLog } from '../log/open-log.ts';
+import { openImageReader } from '../registry/open-image-reader.ts';
 import { type Pipeline, topicsOf } from '../trainer/pipeline.ts';
 import type { Scratch } from './scratch.ts';
 import { samplesNeeded } from './trial-pipeline.ts';
@@ -56,9 +58,10 @@ export async function fillScratch(
     return told({ topics: [topic], from: 'the built-in digits', records, images, partitions: 1 }, pipeline, needed);
   }
   try {
+    const read = openImageReader(pipeline.source.registry);
     const filled = { topics: [] as string[], records: 0, images: 0, partitions: 0 };
     for (const [i, topic] of topics.entries()) {
-      const copied = await copyRecords(source, topic, scratch.log, scratch.topic(i), needed);
+      const copied = await copyRecords(source, topic, scratch.log, scratch.topic(i), needed, read);
       filled.topics.push(scratch.topic(i));
       for (const count of ['records', 'images', 'partitions'] as const) filled[count] += copied[count];
     }
@@ -99,7 +102,14 @@ async function openSource(url: string, topics: readonly string[]): Promise<Log |
   return null;
 }
 
-async function copyRecords(source: Log, from: string, scratch: Log, to: string, needed: number): Promise<Copied> {
+async function copyRecords(
+  source: Log,
+  from: string,
+  scratch: Log,
+  to: string,
+  needed: number,
+  read: ImageBatchReader,
+): Promise<Copied> {
   const partitions = await source.partitions(from);
   await scratch.createTopic(to, { partitions: partitions.length });
   const ranges = await Promise.all(partitions.map((partition) => source.offsets(from, partition)));
@@ -121,7 +131,7 @@ async function copyRecords(source: Log, from: string, scratch: Log, to: string, 
     pending.push({ partition, timestamp, key, value, headers });
     bytes += value?.length ?? 0;
     records++;
-    images += imagesIn(record);
+    images += await imagesIn(record, read);
     if (bytes >= APPEND_BYTES) await flush();
     if (images >= needed) break;
   }
@@ -130,10 +140,11 @@ async function copyRecords(source: Log, from: string, scratch: Log, to: string, 
 }
 
 /** A record that does not decode has none: the trials will set it aside, as the user's run does. */
-function imagesIn({ value }: LogRecord): number {
+async function imagesIn({ value }: LogRecord, read: ImageBatchReader): Promise<number> {
   try {
-    return value === null ? 0 : decode('image-batch', value).images.length;
-  } catch {
-    return 0;
+    return value === null ? 0 : (await read(value)).images.length;
+  } catch (error) {
+    if (error instanceof BadRecord) return 0;
+    throw error;
   }
 }

@@ -11,6 +11,7 @@ import { flatten } from '../trainer/state-blobs.ts';
 import { trainLayout } from '../trainer/train-state.ts';
 import { inWords } from './compare-features.ts';
 import type { Console } from './console.ts';
+import { runReader } from './run-reader.ts';
 
 export interface RepresentationMeasures {
   readonly found: Readonly<Partial<Record<RepresentationMetric, number>>>;
@@ -25,15 +26,16 @@ export interface RepresentationMeasures {
  */
 export async function evaluateRepresentation(
   engine: Engine,
-  { newest, store, log }: CommittedRun,
+  run: CommittedRun,
   pipeline: Pipeline,
   metrics: readonly RepresentationMetric[],
   console: Console,
 ): Promise<RepresentationMeasures> {
+  const { newest, store, log } = run;
   const topic = measuredTopic(pipeline);
   console.note(`features of images of topic ${topic}`);
   const { model } = await getState(store, newest.commit.blobs, { names: ['model'] });
-  const chunk = await measuredImages(log, pipeline, console.warn);
+  const chunk = await measuredImages(log, pipeline, runReader(run, pipeline, console), console.warn);
   const features = await openBlockFeatures(engine, pipeline, chunk);
   try {
     const views = await features.of(flatten(model, '', trainLayout(pipeline), 'the blob model'));

@@ -7,6 +7,7 @@ import { inTurns } from '../ingest/in-turns.ts';
 import { ingest, isEmpty } from '../ingest/ingest.ts';
 import type { ImageSource } from '../ingest/source.ts';
 import { openLog } from '../log/open-log.ts';
+import { openImageReader } from '../registry/open-image-reader.ts';
 import { openConsole } from './console.ts';
 import type { EncodeOptions, Encoding } from './encoding.ts';
 import { imageSize, positive, turnList, wholeNumber } from './options.ts';
@@ -22,6 +23,7 @@ interface IngestOptions extends Partial<EncodeOptions> {
   readonly perTurn?: number;
   readonly heldOut?: string;
   readonly ifEmpty?: boolean;
+  readonly registry?: string;
   readonly json?: boolean;
 }
 
@@ -58,6 +60,7 @@ export function addIngest(program: Command): void {
     .option('--in-turns <classes>', 'classes one group after the other, such as 0-1,2-3,4-9', turnList)
     .option('--per-turn <n>', 'with --in-turns: images of each, over and over (default: each once)', wholeNumber(1))
     .option('--held-out <topic>', 'every tenth image there instead, never to be trained on: to measure a model by')
+    .option('--registry <url>', "the schema registry of what Confluent's serializers have put into the topic already")
     .option('--if-empty', 'do nothing where the topic holds records already')
     .option('--json', 'one JSON object as the last line')
     .addHelpText(
@@ -86,6 +89,7 @@ Examples:
           hint: `name another, such as ${topic}-held-out`,
         });
       const parts = heldOut === null ? { train: whole, heldOut: null } : holdOut(whole);
+      const read = openImageReader(options.registry ?? null, { onWarning: console.warn });
       const log = await openLog(options.to);
       try {
         await log.createTopic(topic, { partitions: options.partitions });
@@ -132,6 +136,7 @@ Examples:
             atomic: builtIn,
             ifEmpty,
             encoder: encoding?.encoder ?? null,
+            read,
             onProgress: ({ images: done }) => console.note(`${done} of ${source.total} images`),
           });
           for (const { name: file, unreadable } of counts.unreadable) console.warn(`${file}: ${unreadable}`);

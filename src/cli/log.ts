@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { RepulsorError } from '../errors.ts';
 import { openLog } from '../log/open-log.ts';
+import { openImageReader } from '../registry/open-image-reader.ts';
 import { openConsole } from './console.ts';
 import { wholeNumber } from './options.ts';
 
@@ -16,6 +17,7 @@ interface ShowOptions {
   readonly partition: number;
   readonly from?: number;
   readonly count: number;
+  readonly registry?: string;
   readonly json?: boolean;
 }
 
@@ -56,13 +58,16 @@ export function addLog(program: Command): void {
     .option('--partition <n>', 'of the topic', wholeNumber(0), 0)
     .option('--from <offset>', 'the first one (default: the earliest there is)', wholeNumber(0))
     .option('--count <n>', 'most records', wholeNumber(1), 10)
+    .option('--registry <url>', "the schema registry of image batches that Confluent's serializers wrote")
     .option('--json', 'one JSON object as the last line, with no list shortened')
     .action(async (url: string, topic: string, options: ShowOptions) => {
       const { showRecords } = await import('./log/show.ts');
+      const console = openConsole(options.json ?? false);
+      const read = openImageReader(options.registry ?? null, { onWarning: console.warn });
       const opened = await openLog(url, { create: false });
       try {
-        const { found, text } = await showRecords(opened, topic, options);
-        openConsole(options.json ?? false).result(found, text);
+        const { found, text } = await showRecords(opened, topic, options, read);
+        console.result(found, text);
       } finally {
         await opened.close();
       }

@@ -15,6 +15,7 @@ import type { CommittedRun } from '../trainer/open-run.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import { cacheFolder } from './cache-folder.ts';
 import type { Console } from './console.ts';
+import { runReader } from './run-reader.ts';
 
 export interface Reference {
   readonly run: CommittedRun;
@@ -42,18 +43,17 @@ export async function referenceFeatures(
 }
 
 /** A folder is brought to the size of the images drawn; what is no folder is a topic. */
-async function referenceImages(
-  { run: { log }, pipeline: { model, operators, seed }, shape, against }: Reference,
-  console: Console,
-): Promise<ImageSet> {
+async function referenceImages({ run, pipeline, shape, against }: Reference, console: Console): Promise<ImageSet> {
+  const { model, operators, seed } = pipeline;
   const [height, width, channels] = shape;
   const isFolder = await stat(against).then(
     (found) => found.isDirectory(),
     () => false,
   );
   if (!isFolder)
-    return topicImages(log, against, {
+    return topicImages(run.log, against, {
       ...{ shape, classes: model.classes, latentScale: operators.latentScale, seed },
+      read: runReader(run, pipeline, console),
       onWarning: console.warn,
     });
   if (channels !== 1 && channels !== 3)

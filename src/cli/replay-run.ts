@@ -8,14 +8,13 @@ import { engineIdentity, parseEngineIdentity } from '../trainer/engine-identity.
 import type { CommittedRun } from '../trainer/open-run.ts';
 import type { Console } from './console.ts';
 import type { ReplayOptions } from './replay.ts';
+import { runReader } from './run-reader.ts';
 import { stepProgress } from './step-progress.ts';
 
 /** What `repulsor replay` does with an open run. Returns the exit status. */
-export async function replayRun(
-  { folder: { run }, log, store }: CommittedRun,
-  options: ReplayOptions,
-  console: Console,
-): Promise<number> {
+export async function replayRun(committed: CommittedRun, options: ReplayOptions, console: Console): Promise<number> {
+  const { log, store } = committed;
+  const { run } = committed.folder;
   const plan = await planReplay({ log, store, run }, options);
   const recorded = [...new Set(plan.commits.map(({ commit }) => commit.engine))];
   const { engine, message } = await openEngine(engineLike(recorded[0], options));
@@ -31,7 +30,8 @@ export async function replayRun(
     const { tolerance = null } = options;
     let result: ReplayResult;
     try {
-      result = await replay({ log, store, run, plan, engine, tolerance, onStep: progress.onStep });
+      const read = runReader(committed, committed.pipeline, console);
+      result = await replay({ log, store, run, plan, engine, read, tolerance, onStep: progress.onStep });
     } finally {
       progress.end();
     }

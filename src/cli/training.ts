@@ -10,6 +10,7 @@ import { openProbe } from '../evaluation/representation-probe.ts';
 import { openLog } from '../log/open-log.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { startMetricsServer } from '../metrics/server.ts';
+import { openImageReader } from '../registry/open-image-reader.ts';
 import { drawGrid } from '../sampling/draw.ts';
 import { demandPrecision } from '../trainer/demand-precision.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
@@ -67,8 +68,11 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
     note = progress.note;
     const warn = (line: string) => (console.json ? console.warn(line) : progress.note(`warning: ${line}`));
     let evaluation: EvaluationReport | null = null;
+    const read = openImageReader(pipeline.source.registry, {
+      ...{ run: folder, keep: true, onWarning: warn, signal: interrupt.signal },
+    });
     const probe = openProbe({
-      ...{ pipeline, log, engine, onWarning: warn },
+      ...{ pipeline, log, read, engine, onWarning: warn },
       onReport: (report) => {
         evaluation = report;
         metrics.onEvaluation(report);
@@ -82,6 +86,7 @@ export async function runTraining(pipeline: Pipeline, options: TrainingOptions, 
         witness: folderWitness(folder),
         run: described.run,
         engine,
+        read,
         signal: interrupt.signal,
         fallback: options.fallback ?? false,
         ...(probe !== null && { probe }),

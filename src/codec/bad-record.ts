@@ -21,7 +21,7 @@ export type BadReason = (typeof BAD_REASONS)[number];
 const HINTS: Record<BadReason, string> = {
   undecodable: 'write records with the schemas in schemas/, in Avro single-object encoding',
   unknown_schema:
-    'write with one of the schemas in schemas/, or add the one that the writer used as schemas/past/KIND.NAME.avsc',
+    'write with one of the schemas in schemas/, add the one that the writer used as schemas/past/KIND.NAME.avsc, or name the schema registry that has it (source.registry)',
   incompatible_schema: 'give each new field a default, and rename by aliases',
   too_large: 'write smaller records, or raise the limit in the pipeline settings',
   count: 'write at least one and at most the allowed number of images in a record',

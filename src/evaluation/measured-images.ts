@@ -1,3 +1,4 @@
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import { joined } from '../codec/joined.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
@@ -17,13 +18,14 @@ export function measuredTopic({ evaluation, source }: Pick<Pipeline, 'evaluation
 export async function measuredImages(
   log: Log,
   pipeline: Pipeline,
+  read: ImageBatchReader,
   onWarning: (line: string) => void,
 ): Promise<ImageChunk> {
   const { evaluation, model, operators, seed } = pipeline;
   const topic = measuredTopic(pipeline);
   const set = await topicImages(log, topic, {
     ...{ shape: model.input, classes: model.classes, latentScale: operators.latentScale, seed },
-    ...{ limit: evaluation.images, onWarning },
+    ...{ limit: evaluation.images, read, onWarning },
   });
   const chunks: ImageChunk[] = [];
   for await (const chunk of set.chunks()) chunks.push(chunk);

@@ -1,5 +1,7 @@
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Log } from '../log/log.ts';
+import { openImageReader } from '../registry/open-image-reader.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import type { Probe } from '../trainer/probe.ts';
 import type { EvaluationReport } from '../trainer/report.ts';
@@ -12,6 +14,8 @@ export interface ProbeSettings {
   readonly pipeline: Pipeline;
   /** Holds `evaluation.topic`. */
   readonly log: Log;
+  /** Default: asks the schema registry of the pipeline, where it names one. */
+  readonly read?: ImageBatchReader;
   readonly engine: Engine;
   readonly onReport: (report: EvaluationReport) => void;
   readonly onWarning: (line: string) => void;
@@ -24,6 +28,7 @@ export interface ProbeSettings {
  */
 export function openProbe(settings: ProbeSettings): Probe | null {
   const { pipeline, log, engine, onReport, onWarning } = settings;
+  const { read = openImageReader(pipeline.source.registry, { onWarning }) } = settings;
   const { everySteps } = pipeline.evaluation;
   if (everySteps === null) return null;
   const thread = new RepresentationThread();
@@ -31,7 +36,7 @@ export function openProbe(settings: ProbeSettings): Probe | null {
   let running: Promise<void> | null = null;
 
   const open = async () => {
-    const chunk = await measuredImages(log, pipeline, onWarning);
+    const chunk = await measuredImages(log, pipeline, read, onWarning);
     return { ...(await openBlockFeatures(engine, pipeline, chunk)), labels: chunk.labels };
   };
 

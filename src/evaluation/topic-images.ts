@@ -1,3 +1,4 @@
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { samplesOf } from '../operators/decode.ts';
@@ -9,6 +10,8 @@ export interface TopicImagesSettings {
   /** Labels are 0 to classes - 1. */
   readonly classes: number;
   readonly latentScale: number;
+  /** Default: of records that need no schema registry. */
+  readonly read?: ImageBatchReader;
   /** Keys what is drawn of latents' distributions. */
   readonly seed: number;
   /** Most images taken, from the start of the topic; all without it. */

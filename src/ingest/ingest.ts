@@ -1,3 +1,4 @@
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import type { Encoder, ImageBatch } from '../codec/records.ts';
 import { encode } from '../codec/single-object.ts';
 import { RepulsorError } from '../errors.ts';
@@ -16,6 +17,8 @@ export interface IngestSettings {
   readonly ifEmpty?: boolean;
   /** What makes the source's latents; of images, null. A topic that holds those of another is refused. */
   readonly encoder?: Encoder | null;
+  /** Reads what the topic holds already. Default: of records that need no schema registry. */
+  readonly read?: ImageBatchReader;
   /** Called after every append. */
   readonly onProgress?: (sofar: IngestCounts) => void;
 }
@@ -53,7 +56,7 @@ export async function ingest(
   try {
     // Asked after the take-over: whoever was filling the topic has committed by now, or never will.
     if (settings.ifEmpty && !(await isEmpty(log, topic))) return { records: 0, images: 0, bytes: 0, unreadable: [] };
-    await demandSameEncoder(log, topic, partitions, settings.encoder ?? null);
+    await demandSameEncoder(log, topic, partitions, settings.encoder ?? null, settings.read);
     const transaction = writer === null ? null : await writer.begin();
     const append = (records: readonly NewRecord[]) => (transaction ?? log).append(topic, records);
     try {

@@ -1,13 +1,14 @@
 import { BadRecord } from '../codec/bad-record.ts';
+import { type ImageBatchReader, imageBatchReader } from '../codec/image-batch-reader.ts';
 import { isLatent } from '../codec/images.ts';
 import type { Encoder, ImageBatch } from '../codec/records.ts';
-import { decode } from '../codec/single-object.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 
 /**
  * Images and latents, or latents of two encoders, do not belong in one topic: a run takes those of one, and sets the others
- * aside. Judged by the first record of each partition. `encoder`: of what is to be appended; null for images.
+ * aside. Judged by the first record of each partition. `encoder`: of what is to be appended; null for images. `read`: of what is
+ * there; by default without a schema registry.
  * @throws RepulsorError CONFIG naming both; what the log throws
  */
 export async function demandSameEncoder(
@@ -15,9 +16,10 @@ export async function demandSameEncoder(
   topic: string,
   partitions: readonly number[],
   encoder: Encoder | null,
+  read: ImageBatchReader = imageBatchReader(null),
 ): Promise<void> {
   for (const partition of partitions) {
-    const first = await firstBatch(log, topic, partition);
+    const first = await firstBatch(log, topic, partition, read);
     if (first === null) continue;
     const [held, wanted] = [described(isLatent(first), first.encoder), described(encoder !== null, encoder)];
     if (held === wanted) continue;
@@ -34,12 +36,17 @@ function described(latents: boolean, encoder: Encoder | null): string {
 }
 
 /** The first record still there; null when there is none, or none that is readable. */
-async function firstBatch(log: Log, topic: string, partition: number): Promise<ImageBatch | null> {
+async function firstBatch(
+  log: Log,
+  topic: string,
+  partition: number,
+  read: ImageBatchReader,
+): Promise<ImageBatch | null> {
   const { earliest, end } = await log.offsets(topic, partition);
   const range = { from: new Map([[partition, earliest]]), to: new Map([[partition, end]]) };
   for await (const { value } of log.read(topic, { ...range, maxBufferedBytes: 2 ** 20 })) {
     try {
-      return value === null ? null : decode('image-batch', value);
+      return value === null ? null : await read(value);
     } catch (error) {
       if (error instanceof BadRecord) return null;
       throw error;

@@ -1,7 +1,7 @@
 import type { BadReason } from '../codec/bad-record.ts';
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import type { Shape } from '../codec/images.ts';
 import type { ImageLimits } from '../codec/limits.ts';
-import type { ImageBatch } from '../codec/records.ts';
 import type { Log } from '../log/log.ts';
 import { openArchive } from './archive.ts';
 import { augment } from './augment.ts';
@@ -51,8 +51,8 @@ export interface BatchesSettings {
   /** Keeps what cannot be used; the stream waits for it. */
   readonly deadLetters?: (rejections: readonly Rejection[]) => void | Promise<void>;
   readonly limits?: ImageLimits;
-  /** Bytes of a record's value to its content. Default: Avro single-object encoding. @throws BadRecord */
-  readonly read?: (value: Uint8Array) => ImageBatch | Promise<ImageBatch>;
+  /** Bytes of a record's value to its content. Default: of records that need no schema registry. @throws BadRecord */
+  readonly read?: ImageBatchReader;
   /** Bytes that the log may hold ahead. */
   readonly maxBufferedBytes?: number;
 }

@@ -1,9 +1,9 @@
 import { defer, type OperatorFunction, tap } from 'rxjs';
 import { BadRecord } from '../codec/bad-record.ts';
+import { type ImageBatchReader, imageBatchReader } from '../codec/image-batch-reader.ts';
 import { checkImageBatch, type DecodedImages, imagesOf, type Shape } from '../codec/images.ts';
 import { DEFAULT_LIMITS, type ImageLimits } from '../codec/limits.ts';
 import type { ImageBatch } from '../codec/records.ts';
-import { decodeView } from '../codec/single-object.ts';
 import type { LogRecord } from '../log/log.ts';
 import { Gate } from './gate.ts';
 import { inOrder } from './in-order.ts';
@@ -22,8 +22,8 @@ export interface DecodeSettings {
   /** What latents are multiplied by, 1 by default; those of an encoder that says another scale are refused. */
   readonly latentScale?: number;
   readonly limits?: ImageLimits;
-  /** Bytes of a record's value to its content. Default: Avro single-object encoding. @throws BadRecord */
-  readonly read?: (value: Uint8Array) => ImageBatch | Promise<ImageBatch>;
+  /** Bytes of a record's value to its content. Default: of records that need no schema registry. @throws BadRecord */
+  readonly read?: ImageBatchReader;
   /** Held while a record is being decoded, so that none wait here. */
   readonly intake?: Gate;
   readonly onRecord?: (outcome: RecordOutcome, record: DecodedRecord) => void;
@@ -85,8 +85,8 @@ type Found = Pick<DecodedRecord, 'samples' | 'rejections'>;
 
 /**
  * A record's usable images, and what is wrong with the others; a tombstone has neither. A promise only where something is to be
- * waited for: image files. `epoch`: in which it was met. `admit` may refuse the record as a whole. `pick`: out of how many
- * images of the record to decode which ones, ascending; by default all. @throws what `admit` throws, but for BadRecord
+ * waited for: image files, a schema that is not known yet. `epoch`: in which it was met. `admit` may refuse the record as a whole. `pick`: out of how many
+ * images of the record to decode which ones, ascending; by default all. @throws what `admit` and `read` throw, but for BadRecord
  */
 export function samplesOf(
   { topic, partition, offset, value }: LogRecord,
@@ -145,7 +145,7 @@ export function samplesOf(
     if (value.length > limits.recordBytes) {
       throw new BadRecord('too_large', `${value.length} bytes; the limit is ${limits.recordBytes}`);
     }
-    const batch = (settings.read ?? readSingleObject)(value);
+    const batch = (settings.read ?? readWithoutRegistry)(value);
     const found = batch instanceof Promise ? batch.then(ofBatch) : ofBatch(batch);
     return found instanceof Promise ? found.catch(refuse) : found;
   } catch (error) {
@@ -153,8 +153,7 @@ export function samplesOf(
   }
 }
 
-/** Raw pixels stay where the log has read them until a batch is filled. */
-const readSingleObject = (value: Uint8Array): ImageBatch => decodeView('image-batch', value);
+const readWithoutRegistry = imageBatchReader(null);
 
 function checkShape(shape: Shape, wanted: Shape): void {
   if (shape.every((side, i) => side === wanted[i])) return;

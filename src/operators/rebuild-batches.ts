@@ -1,3 +1,4 @@
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import { hasCode } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { flips } from './augment.ts';
@@ -18,6 +19,8 @@ export interface RebuildSettings extends PlaceSettings {
   /** Labels are 0 to classes - 1; `classes` itself is the null class. */
   readonly classes: number;
   readonly flip: boolean;
+  /** As the run read its records. Default: records that need no schema registry. */
+  readonly read?: ImageBatchReader;
   /** Bytes of images held at most, half of them ahead of the reader; a batch or two are held in any case. Default 128 MiB. */
   readonly maxBytes?: number;
 }

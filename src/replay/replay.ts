@@ -5,10 +5,12 @@ import { readKeys } from '../checkpoint/read-keys.ts';
 import { restore } from '../checkpoint/restore.ts';
 import { runTopics } from '../checkpoint/run-id.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import type { Commit, StepJournal } from '../codec/records.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Log } from '../log/log.ts';
 import { type BatchIdentity, type Rebuilt, rebuildBatches } from '../operators/rebuild-batches.ts';
+import { openImageReader } from '../registry/open-image-reader.ts';
 import type { StepReport } from '../trainer/report.ts';
 import { storedPipeline } from '../trainer/stored-pipeline.ts';
 import {
@@ -31,6 +33,8 @@ export interface ReplaySettings {
   readonly run: string;
   readonly plan: ReplayPlan;
   readonly engine: Engine;
+  /** Default: asks the schema registry of the pipeline, where it names one. */
+  readonly read?: ImageBatchReader;
   /** Null compares bit for bit; a number allows deviations up to it (src/replay/deviation.ts). */
   readonly tolerance: number | null;
   readonly onStep?: (report: StepReport) => void;
@@ -86,6 +90,7 @@ export async function replay(settings: ReplaySettings): Promise<ReplayResult> {
     flip,
     latentScale,
     seed,
+    read: settings.read ?? openImageReader(pipeline.source.registry),
   });
   const retraining = await Retraining.begin(engine, pipeline, restored);
   let previous = restored?.journalDigest ?? ZERO_DIGEST;

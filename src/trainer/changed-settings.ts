@@ -16,6 +16,7 @@ export const FREE_SETTINGS: readonly string[] = [
 
 /** Settings that a run may go on with changed, and says so: they fit any state. */
 export const TUNABLE_SETTINGS: readonly string[] = [
+  'source.registry',
   'optimizer',
   'transport.weighting',
   'transport.trainEps',

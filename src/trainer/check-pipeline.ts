@@ -3,6 +3,7 @@ import { isS3Url } from '../checkpoint/s3/s3-address.ts';
 import { PRECISIONS } from '../engine/product.ts';
 import { RepulsorError } from '../errors.ts';
 import { sitContradictions } from '../model/sit-contradictions.ts';
+import { isRegistryUrl, REGISTRY_URL_HINT } from '../registry/registry-url.ts';
 import { DIFFUSIONS } from '../transport/diffusion.ts';
 import { PREDICTIONS } from '../transport/transport.ts';
 import { repulsionContradictions, repulsionShape } from './check-repulsion.ts';
@@ -37,6 +38,7 @@ const shape: z.ZodType<Pipeline> = z.strictObject({
     follow: z.boolean(),
     epochs: natural.nullable(),
     from: z.enum(['earliest', 'latest']),
+    registry: z.string().refine(isRegistryUrl, REGISTRY_URL_HINT).nullable(),
     ingest: z.enum(['digits']).nullable(),
   }),
   operators: z.strictObject({

@@ -1,3 +1,4 @@
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Batch } from '../operators/batch.ts';
@@ -38,6 +39,7 @@ export function openInput(
   pipeline: Pipeline,
   position: StreamPosition | null,
   observer: TrainObserver,
+  read: ImageBatchReader,
 ): Input {
   const { source, operators, model } = pipeline;
   const epochs = source.follow ? null : (source.epochs ?? Number.POSITIVE_INFINITY);
@@ -66,6 +68,7 @@ export function openInput(
     latentScale: operators.latentScale,
     size: operators.batch,
     depth: operators.prefetch,
+    read,
     badRecords: { share: operators.badRecords, over: BAD_RECORDS_OVER },
     deadLetters: (found) => {
       // Later epochs meet the same records again: one letter each is enough.

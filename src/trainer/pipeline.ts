@@ -25,6 +25,8 @@ export interface Pipeline {
     readonly epochs: number | null;
     /** Where a new run that follows its topics begins. */
     readonly from: 'earliest' | 'latest';
+    /** URL of the schema registry that the ids in Confluent's wire format are of, for each topic read; null: no record has one. */
+    readonly registry: string | null;
     /** A built-in data set that fills the topic when it is not there. */
     readonly ingest: 'digits' | null;
   };
@@ -109,7 +111,7 @@ function defaults(input: PipelineInput): Pipeline {
     name: input.name,
     seed: 0,
     log: 'file:runs/log',
-    source: { topic: input.source.topic, follow: true, epochs: null, from: 'earliest', ingest: null },
+    source: { topic: input.source.topic, follow: true, epochs: null, from: 'earliest', registry: null, ingest: null },
     operators: {
       shuffle: 4_096,
       flip: false,

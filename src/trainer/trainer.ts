@@ -7,10 +7,12 @@ import { recover } from '../checkpoint/recover.ts';
 import { type RestoredState, restore } from '../checkpoint/restore.ts';
 import { consumerGroup } from '../checkpoint/run-id.ts';
 import type { BlobStore } from '../checkpoint/store.ts';
+import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import type { Commit } from '../codec/records.ts';
 import type { Engine, HostTensor } from '../engine/engine.ts';
 import type { RepulsorError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
+import { openImageReader } from '../registry/open-image-reader.ts';
 import { type Beginning, checkBeginning, firstCommit } from './beginning.ts';
 import { changesInWords, FREE_SETTINGS, TUNABLE_SETTINGS } from './changed-settings.ts';
 import { Commits } from './commits.ts';
@@ -53,6 +55,8 @@ export interface TrainSettings {
   /** Id of the run. */
   readonly run: string;
   readonly engine: Engine;
+  /** Reads the records' values. Default: asks the schema registry of the pipeline, where it names one, and keeps nothing. */
+  readonly read?: ImageBatchReader;
   readonly observer: TrainObserver;
   /** Aborted: the training ends after the step under way, with a commit. */
   readonly signal: AbortSignal;
@@ -110,9 +114,14 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     await committer.close();
   }
 
+  function reader(): ImageBatchReader {
+    const onWarning = (line: string) => observer.onWarning?.(line);
+    return openImageReader(pipeline.source.registry, { onWarning, signal });
+  }
+
   async function trainOn(committer: Committer): Promise<TrainResult> {
     const { commit, program, queueCount, journalDigest } = await resume(committer);
-    const input = openInput(log, pipeline, commit?.position ?? null, observer);
+    const input = openInput(log, pipeline, commit?.position ?? null, observer, settings.read ?? reader());
     const guard = await guardRetention({
       log,
       inputs: topicsRead(pipeline),

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { imageBatchReader } from '../../src/codec/image-batch-reader.ts';
 import { openInput } from '../../src/trainer/input.ts';
 import { MemoryLog } from '../operators/memory-log.ts';
 import { imageRecord, tinyPipeline } from './tiny-run.ts';
@@ -19,9 +20,13 @@ test('lag is by partition the age of the latest event time read there, whatever 
     source: { topic: ['ahead', 'mixed'], follow: true },
     operators: { shuffle: 1, batch: 5, prefetch: 1 },
   });
-  const input = openInput(log, pipeline, null, {
-    onLag: (topic, _, records, seconds) => lags.set(topic, [records, seconds]),
-  });
+  const input = openInput(
+    log,
+    pipeline,
+    null,
+    { onLag: (topic, _, records, seconds) => lags.set(topic, [records, seconds]) },
+    imageBatchReader(null),
+  );
   expect((await input.next(new AbortController().signal))!.size).toBe(5);
   for (const topic of Object.keys(times))
     for (let i = 0; i < 3; i++) await log.append(topic, [{ value: imageRecord({ eventTime: now }) }]);
@@ -51,9 +56,13 @@ async function lagsOfMixed() {
     source: { topic: ['often', 'rare'], follow: true },
     operators: { shuffle: 1, batch: 4, prefetch: 1, mix: { topic: null, share: 0.5, window: 8 } },
   });
-  const input = openInput(log, pipeline, null, {
-    onLag: (topic, _, records, seconds) => lags.set(topic, [records, seconds]),
-  });
+  const input = openInput(
+    log,
+    pipeline,
+    null,
+    { onLag: (topic, _, records, seconds) => lags.set(topic, [records, seconds]) },
+    imageBatchReader(null),
+  );
   let old = 0;
   for (let taken = 0; taken < 18; taken++) {
     const batch = (await input.next(new AbortController().signal))!;
