@@ -73,7 +73,12 @@ test('a run that is measured is, bit for bit, the run that is not; and what is t
   expect(seconds).toBeGreaterThan(0);
 
   // And `repulsor evaluate` says the same of that commit.
-  const run = { ...ten, newest: { commit: ten.committed.newest }, log } as unknown as CommittedRun;
+  const run = {
+    ...ten,
+    folder: { folder: 'none' },
+    newest: { commit: ten.committed.newest },
+    log,
+  } as unknown as CommittedRun;
   const { found, of } = await evaluateRepresentation(engine, run, pipeline, REPRESENTATION_METRICS, openConsole(true));
   expect(found).toEqual(representationForMachines(told));
   expect(of).toEqual({ topic: TOPIC, images: 70, block: 1, time: 0.9 });
@@ -85,7 +90,12 @@ test('an accuracy of images without labels is refused by its name; what needs no
   await log.append('unlabelled', [{ partition: 0, value: imageRecord({ images, labels: null }) }]);
   const pipeline = tinyPipeline({ steps: 3, evaluation: { topic: 'unlabelled' } });
   const three = await trained('three', pipeline);
-  const run = { ...three, newest: { commit: three.committed.newest }, log } as unknown as CommittedRun;
+  const run = {
+    ...three,
+    folder: { folder: 'none' },
+    newest: { commit: three.committed.newest },
+    log,
+  } as unknown as CommittedRun;
   const ask = (...metrics: RepresentationMetric[]) =>
     evaluateRepresentation(engine, run, pipeline, metrics, openConsole(true));
   await expect(ask('uniformity', 'linear_probe')).rejects.toMatchObject({
