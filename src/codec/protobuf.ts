@@ -9,6 +9,8 @@
  * A negative int32 is sent as the varint of its 64-bit two's complement.
  */
 
+import { joined } from './joined.ts';
+
 function* varint(value: number): Generator<number> {
   let rest = BigInt.asUintN(64, BigInt(value));
   while (rest > 0x7fn) {
@@ -27,13 +29,7 @@ export function encodeMessage(fields: readonly (readonly [number, FieldValue])[]
       ? [Uint8Array.from([...varint((number << 3) | 2), ...varint(value.length)]), value]
       : [Uint8Array.from([...varint(number << 3), ...varint(Number(value))])],
   );
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joined(Uint8Array, parts);
 }
 
 /** Decodes a message's fields in order: varints as numbers, everything else as bytes. */

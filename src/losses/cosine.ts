@@ -1,8 +1,7 @@
 import type { Scalar, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import { unitRows } from './distances.ts';
 import { logMeanExp, logWeights } from './log-mean-exp.ts';
-import { pairCounts, pairWeights, type Repelled } from './negatives.ts';
+import { pairCounts, pairWeights, type Repelled, toUnitRows } from './negatives.ts';
 import type { RepulsionForm } from './repulsion-form.ts';
 
 /**
@@ -10,7 +9,7 @@ import type { RepulsionForm } from './repulsion-form.ts';
  * InfoNCE-cosine form), its negatives as in l2.ts. On unit vectors it is the l2 form with tau doubled, plus 1/tau.
  */
 export function cosine(repelled: Repelled, form: RepulsionForm): Scalar {
-  const unit = repelled.unit ? (rows: Tensor2D) => rows : unitRows<Tensor2D>;
+  const unit = toUnitRows(repelled);
   const z = unit(repelled.z);
   const weights = pairWeights(repelled, form);
   const logits: Tensor2D[] = [];

@@ -1,10 +1,9 @@
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { RepulsorError } from '../errors.ts';
-import { unitRows } from './distances.ts';
 import { logWeights } from './log-mean-exp.ts';
 import { logSumExp } from './log-sum-exp.ts';
-import { pairWeights, type Repelled } from './negatives.ts';
+import { pairWeights, type Repelled, toUnitRows } from './negatives.ts';
 import type { RepulsionForm } from './repulsion-form.ts';
 
 /**
@@ -22,7 +21,7 @@ export function infoNce(repelled: Repelled, form: RepulsionForm): Scalar {
       hint: 'give the key of each sample’s second view, (B, d), as `positives`',
     });
   const b = repelled.z.shape[0];
-  const unit = repelled.unit ? (rows: Tensor2D) => rows : unitRows<Tensor2D>;
+  const unit = toUnitRows(repelled);
   const z = unit(repelled.z);
   const scaled = tf.mul(z, 1 / form.tau);
   const weights = pairWeights(repelled, form);

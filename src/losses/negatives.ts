@@ -1,5 +1,6 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
+import { unitRows } from './distances.ts';
 import type { RepulsionForm } from './repulsion-form.ts';
 
 /** A batch and what it is repelled from. */
@@ -49,6 +50,11 @@ export function pairWeights({ z, queue, classes }: Repelled, form: RepulsionForm
   const rows = tf.reshape(tf.mul(queue.mask, queue.weight), [1, -1]);
   const weights = classes === null || queue.labels === null ? rows : tf.mul(rows, ofOtherClass(classes, queue.labels));
   return { own: own as Tensor2D | null, queue: weights as Tensor2D };
+}
+
+/** Brings rows, (B or K, d), to unit length, where they do not have it already. */
+export function toUnitRows({ unit }: Repelled): (rows: Tensor2D) => Tensor2D {
+  return unit ? (rows) => rows : unitRows;
 }
 
 /** (B, M): 1 where the classes differ, or where the anchor's is not known. */

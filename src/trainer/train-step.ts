@@ -35,13 +35,13 @@ export function reportNames(pipeline: Pipeline): string[] {
  * From a table: a graph's optimizers make a division by 127.5 a multiplication by its reciprocal, which rounds otherwise than
  * the host does for half of the bytes.
  */
-const unitPixels = (bytes: Tensor): Tensor => tf.gather(tf.tensor1d(UNIT), bytes as Tensor1D);
+const unitPixelsOnDevice = (bytes: Tensor): Tensor => tf.gather(tf.tensor1d(UNIT), bytes as Tensor1D);
 
 /** What goes in each step besides the state. Scalars are computed on the host, in float64, by the schedules. */
 export function stepInputs(pipeline: Pipeline): Record<string, InputSpec> {
   const b = pipeline.operators.batch;
   return {
-    images: { shape: [b, ...pipeline.model.input], dtype: 'float32', ofBytes: unitPixels },
+    images: { shape: [b, ...pipeline.model.input], dtype: 'float32', ofBytes: unitPixelsOnDevice },
     labels: { shape: [b], dtype: 'int32' },
     step: { shape: [], dtype: 'int32' },
     learningRate: { shape: [], dtype: 'float32' },

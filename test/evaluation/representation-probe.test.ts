@@ -49,6 +49,12 @@ async function trained(run: string, pipeline: Pipeline) {
   return { result, reports, warnings, store: await ground.store(run), committed: await ground.committed(run) };
 }
 
+/** What evaluateRepresentation looks at of an opened run. */
+function committedRun(of: Awaited<ReturnType<typeof trained>>): CommittedRun {
+  const folder = { folder: 'none' };
+  return { ...of, folder, newest: { commit: of.committed.newest }, log } as unknown as CommittedRun;
+}
+
 test('a run that is measured is, bit for bit, the run that is not; and what is told is of the weights of that step', async () => {
   const plain = await trained('plain', tinyPipeline({ steps: 20 }));
   expect(plain.reports).toEqual([]);
@@ -73,12 +79,7 @@ test('a run that is measured is, bit for bit, the run that is not; and what is t
   expect(seconds).toBeGreaterThan(0);
 
   // And `repulsor evaluate` says the same of that commit.
-  const run = {
-    ...ten,
-    folder: { folder: 'none' },
-    newest: { commit: ten.committed.newest },
-    log,
-  } as unknown as CommittedRun;
+  const run = committedRun(ten);
   const { found, of } = await evaluateRepresentation(engine, run, pipeline, REPRESENTATION_METRICS, openConsole(true));
   expect(found).toEqual(representationForMachines(told));
   expect(of).toEqual({ topic: TOPIC, images: 70, block: 1, time: 0.9 });
@@ -90,12 +91,7 @@ test('an accuracy of images without labels is refused by its name; what needs no
   await log.append('unlabelled', [{ partition: 0, value: imageRecord({ images, labels: null }) }]);
   const pipeline = tinyPipeline({ steps: 3, evaluation: { topic: 'unlabelled' } });
   const three = await trained('three', pipeline);
-  const run = {
-    ...three,
-    folder: { folder: 'none' },
-    newest: { commit: three.committed.newest },
-    log,
-  } as unknown as CommittedRun;
+  const run = committedRun(three);
   const ask = (...metrics: RepresentationMetric[]) =>
     evaluateRepresentation(engine, run, pipeline, metrics, openConsole(true));
   await expect(ask('uniformity', 'linear_probe')).rejects.toMatchObject({

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { imageBatchReader } from '../../src/codec/image-batch-reader.ts';
+import type { Log } from '../../src/log/log.ts';
 import { openInput } from '../../src/trainer/input.ts';
+import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import { MemoryLog } from '../operators/memory-log.ts';
 import { imageRecord, tinyPipeline } from './tiny-run.ts';
 
@@ -15,18 +17,11 @@ test('lag is by partition the age of the latest event time read there, whatever 
     for (const eventTime of eventTimes)
       await log.append(topic, [{ value: imageRecord({ eventTime }), timestamp: hour }]);
   }
-  const lags = new Map<string, [records: number, seconds: number | null]>();
   const pipeline = tinyPipeline({
     source: { topic: ['ahead', 'mixed'], follow: true },
     operators: { shuffle: 1, batch: 5, prefetch: 1 },
   });
-  const input = openInput(
-    log,
-    pipeline,
-    null,
-    { onLag: (topic, _, records, seconds) => lags.set(topic, [records, seconds]) },
-    imageBatchReader(null),
-  );
+  const { input, lags } = openWatched(log, pipeline);
   expect((await input.next(new AbortController().signal))!.size).toBe(5);
   for (const topic of Object.keys(times))
     for (let i = 0; i < 3; i++) await log.append(topic, [{ value: imageRecord({ eventTime: now }) }]);
@@ -51,18 +46,11 @@ async function lagsOfMixed() {
     log.append(topic, [{ value: imageRecord({ eventTime: now - hours * 3_600_000 }) }]);
   for (const hours of [5, 1]) await append('rare', hours);
   for (let i = 0; i < 40; i++) await append('often', 1);
-  const lags = new Map<string, [records: number, seconds: number | null]>();
   const pipeline = tinyPipeline({
     source: { topic: ['often', 'rare'], follow: true },
     operators: { shuffle: 1, batch: 4, prefetch: 1, mix: { topic: null, share: 0.5, window: 8 } },
   });
-  const input = openInput(
-    log,
-    pipeline,
-    null,
-    { onLag: (topic, _, records, seconds) => lags.set(topic, [records, seconds]) },
-    imageBatchReader(null),
-  );
+  const { input, lags } = openWatched(log, pipeline);
   let old = 0;
   for (let taken = 0; taken < 18; taken++) {
     const batch = (await input.next(new AbortController().signal))!;
@@ -71,4 +59,12 @@ async function lagsOfMixed() {
   expect(old).toBeGreaterThan(0);
   await append('rare', 0);
   return { input, lags };
+}
+
+/** The input, and by topic what was told last of its lag. */
+function openWatched(log: Log, pipeline: Pipeline) {
+  const lags = new Map<string, [records: number, seconds: number | null]>();
+  const onLag = (topic: string, _: unknown, records: number, seconds: number | null) =>
+    lags.set(topic, [records, seconds]);
+  return { input: openInput(log, pipeline, null, { onLag }, imageBatchReader(null)), lags };
 }
