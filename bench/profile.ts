@@ -46,7 +46,7 @@ async function profile(
 ): Promise<BenchmarkResult> {
   const pipeline = await shapePipeline(shape, set);
   const { engine } = await openEngine({ name: 'native', lanes: trainingLanes(pipeline) });
-  const program = await compileStep(engine, pipeline, initialState(pipeline));
+  const program = await compileStep(engine, pipeline, initialState(pipeline, engine.room));
   const feed = (step: number) => stepFeed(pipeline, givenBatch(pipeline, step), step);
   try {
     let step = 1;

@@ -24,7 +24,7 @@ export interface BitsFigures {
 const { shape, overrides, steps }: BitsTask = task();
 const pipeline = await shapePipeline(shape, overrides);
 const { engine } = await openEngine({ name: 'native', lanes: trainingLanes(pipeline) });
-const program = await compileStep(engine, pipeline, initialState(pipeline));
+const program = await compileStep(engine, pipeline, initialState(pipeline, engine.room));
 const { batch } = pipeline.operators;
 const pixels = batch * pipeline.model.input.reduce((product, size) => product * size, 1);
 const hash = createHash('sha256');

@@ -39,7 +39,7 @@ const idle_bytes = residentBytes();
 
 /** As it is in the middle of a run: a full queue. */
 function fullState(): HostTensors {
-  const state = initialState(pipeline);
+  const state = initialState(pipeline, engine.room);
   const rows = state['queue.rows'];
   if (rows === undefined) return state;
   const [k, dim] = rows.shape as [number, number];

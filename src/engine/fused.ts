@@ -8,6 +8,8 @@ export interface FusedAttributes {
   readonly name: string;
   readonly fn: (...inputs: tf.Tensor[]) => tf.Tensor[];
   readonly forProducts: readonly number[];
+  /** How many of the inputs, the first ones, are states that the results update. */
+  readonly states: number;
 }
 
 /**
@@ -26,7 +28,26 @@ export function fused<T extends tf.Tensor[]>(
   forProducts: readonly number[] = [],
 ): T {
   if (tf.getKernel(FUSED, tf.getBackend()) === undefined) return tf.tidy(() => fn(...inputs));
-  const attributes: FusedAttributes = { name, fn, forProducts };
+  return call({ name, fn, forProducts, states: 0 }, inputs) as T;
+}
+
+/**
+ * `fn(...states, ...inputs)` as one op like `fused`, whose results are the states' next values, one each. An engine that can
+ * writes them where the old ones lie: a state of gigabytes then costs a step no new memory. What a program is, is
+ * the same either way: the old values stay what they were for all that uses them, and a state is what the program returns for it.
+ */
+export function fusedUpdate(
+  name: string,
+  states: readonly tf.Tensor[],
+  inputs: readonly tf.Tensor[],
+  fn: (...all: tf.Tensor[]) => tf.Tensor[],
+): tf.Tensor[] {
+  const all = [...states, ...inputs];
+  if (tf.getKernel(FUSED, tf.getBackend()) === undefined) return tf.tidy(() => fn(...all));
+  return call({ name, fn, forProducts: [], states: states.length }, all);
+}
+
+function call(attributes: FusedAttributes, inputs: readonly tf.Tensor[]): tf.Tensor[] {
   const results = tf.engine().runKernel(FUSED, { ...inputs } as unknown as tf.NamedTensorMap, attributes as never);
-  return results as tf.Tensor[] as T;
+  return results as tf.Tensor[];
 }

@@ -41,9 +41,12 @@ export function parameterLayout(specs: readonly ParameterSpec[]): ParameterLayou
   return { specs, offsets, size };
 }
 
-/** The initial flat vector: a pure function of the seed, each parameter drawn from a stream of its own name. */
-export function initialParameters(layout: ParameterLayout, seed: number): Float32Array {
-  const flat = new Float32Array(layout.size);
+/** The initial flat vector: a pure function of the seed, each parameter drawn from a stream of its own name. `flat` is zeros, or nothing. */
+export function initialParameters(
+  layout: ParameterLayout,
+  seed: number,
+  flat: Float32Array = new Float32Array(layout.size),
+): Float32Array {
   for (const [i, spec] of layout.specs.entries()) {
     const count = sizeOf(spec.shape);
     const purpose = `init/${spec.name}`;

@@ -1,9 +1,10 @@
 import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
+import { sumOfSquares } from '../engine/sum-of-squares.ts';
 
-/** Global L2 norm of a flat vector. */
+/** Global L2 norm of a flat vector. It has no gradient. */
 export function norm(vector: Tensor1D): Scalar {
-  return tf.sqrt(tf.sum(tf.square(vector)));
+  return tf.sqrt(sumOfSquares(vector));
 }
 
 /** The gradient scaled down to norm `limit` where its norm exceeds it (Pascanu et al. 2013); null leaves it alone. */

@@ -31,7 +31,7 @@ export class Retraining {
 
   /** From a committed state, or from the one that the seed gives. The caller disposes it. */
   static async begin(engine: Engine, pipeline: Pipeline, from: RestoredState | null): Promise<Retraining> {
-    const { state, queue } = stateToTrain(pipeline, from);
+    const { state, queue } = stateToTrain(pipeline, from, engine.room);
     return new Retraining(engine, await compileStep(engine, pipeline, state), pipeline, queue);
   }
 

@@ -13,16 +13,18 @@ import { stepInputs, trainStep } from './train-step.ts';
 /** What the live run and its replay share: from a committed state to a step's outcome there is one way only. */
 
 /**
- * The train state that a commit stands for, and the queue on the host beside it; the beginning without one.
+ * The train state that a commit stands for, and the queue on the host beside it; the beginning without one, in `room` where
+ * there is such a thing.
  * @throws RepulsorError STATE_MISMATCH when the blobs do not fit the pipeline
  */
 export function stateToTrain(
   pipeline: Pipeline,
   committed: { readonly state: StateBlobs; readonly queue: QueueHistory | null } | null,
+  room?: Engine['room'],
 ): { state: HostTensors; queue: QueueHistory | null } {
   const capacity = pipeline.losses.repulsion?.queue ?? 0;
   const queue = committed?.queue ?? (capacity > 0 ? emptyHistory(capacity, keyDim(pipeline)) : null);
-  if (committed === null) return { state: initialState(pipeline), queue };
+  if (committed === null) return { state: initialState(pipeline, room), queue };
   const restored = fromBlobs(committed.state, blobEntries(pipeline), trainLayout(pipeline));
   return { state: { ...restored, ...(queue && queueState(queue)) }, queue };
 }

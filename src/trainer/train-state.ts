@@ -1,9 +1,8 @@
-import type { HostTensor, HostTensors } from '../engine/engine.ts';
+import type { Engine, HostTensor, HostTensors } from '../engine/engine.ts';
 import { projectedDim, projectionSpecs } from '../losses/projection.ts';
 import { emptyQueue } from '../memory-bank/queue.ts';
 import { initialParameters, type ParameterLayout, type ParameterSpec, parameterLayout } from '../model/parameters.ts';
 import { sitSpecs } from '../model/sit.ts';
-import { adamwInit } from '../optim/adamw.ts';
 import type { Pipeline } from './pipeline.ts';
 import { blocksOf, headOf, type RepulsionSettings, usesSlowCopy } from './repulsion-settings.ts';
 
@@ -43,20 +42,31 @@ export function hasSlowCopy(pipeline: Pipeline): boolean {
   return repulsion !== null && usesSlowCopy(repulsion);
 }
 
-const vector = (data: Float32Array): HostTensor => ({ shape: [data.length], dtype: 'float32', data });
-
-/** The state before the first step: a pure function of the pipeline. */
-export function initialState(pipeline: Pipeline): HostTensors {
+/**
+ * The state before the first step: a pure function of the pipeline. With an engine's `room` its vectors are made where
+ * `compile` takes them as they are (Engine.room), and are in memory once; one state is then good for one program.
+ */
+export function initialState(pipeline: Pipeline, room?: Engine['room']): HostTensors {
   const layout = trainLayout(pipeline);
-  const params = initialParameters(layout, pipeline.seed);
-  const { m, v } = adamwInit(layout.size);
+  const zeros = (): HostTensor & { data: Float32Array } => {
+    const spec = { shape: [layout.size], dtype: 'float32' } as const;
+    const data = room === undefined ? new Float32Array(layout.size) : (room(spec).data as Float32Array).fill(0);
+    return { ...spec, data };
+  };
+  const copy = ({ data }: HostTensor): HostTensor => {
+    const one = zeros();
+    one.data.set(data);
+    return one;
+  };
+  const params = zeros();
+  initialParameters(layout, pipeline.seed, params.data);
   const repulsion = pipeline.losses.repulsion;
   return {
-    params: vector(params),
-    'adam.m': vector(m),
-    'adam.v': vector(v),
-    ema: vector(params.slice()),
-    ...(hasSlowCopy(pipeline) ? { slow: vector(params.slice()) } : {}),
+    params,
+    'adam.m': zeros(),
+    'adam.v': zeros(),
+    ema: copy(params),
+    ...(hasSlowCopy(pipeline) ? { slow: copy(params) } : {}),
     ...(repulsion !== null && repulsion.queue > 0 ? emptyQueue(repulsion.queue, keyDim(pipeline)) : {}),
   };
 }

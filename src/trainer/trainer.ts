@@ -194,7 +194,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
     // Also for a run that makes no commit any more, or cannot before there is room: it may keep fewer of them now.
     // Not while commits are to be given up that the log may have lost: until the next commit they may yet be restored.
     if ((recovered?.skipped.length ?? 0) === 0) committer.collect();
-    const { state, queue } = stateToTrain(pipeline, start);
+    const { state, queue } = stateToTrain(pipeline, start, engine.room);
     const program = await compileStep(engine, pipeline, state);
     // The first of its kind takes a graph of its own: at the start, and not in the middle of the training.
     (await program.snapshot([])).release();

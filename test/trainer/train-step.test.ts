@@ -435,6 +435,16 @@ describe('the state before the first step', () => {
     const flat = tinyPipeline({ repulsion: { ...repulsion, projection: { pool: 'flatten', head: 'identity' } } });
     expect(keyDim(flat)).toBe(2 * 4); // two tokens of width 4
   });
+
+  it('is the same in room that held something else', () => {
+    const pipeline = tinyPipeline(KINDS['momentum keys']!);
+    const used: Engine['room'] = (spec) => {
+      const room = engine.room(spec);
+      room.data.fill(7);
+      return room;
+    };
+    expect(initialState(pipeline, used)).toEqual(initialState(pipeline));
+  });
 });
 
 describe('valueAndGradient', () => {

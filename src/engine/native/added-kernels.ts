@@ -1,11 +1,19 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { SUM_OF_SQUARES } from '../sum-of-squares.ts';
 import { DATA_TYPE } from './c-api.ts';
 import type { NodeKernelBackend } from './graph-backend.ts';
 import { ATTRIBUTE } from './lazy-binding.ts';
 
 /** Kernels that tfjs-node lacks and TensorFlow has. */
 export function addKernels(backendName: string): void {
-  const added = { BitwiseAnd, DenseBincount, SearchSorted, MaxPoolWithArgmax, Transform };
+  const added = {
+    BitwiseAnd,
+    DenseBincount,
+    SearchSorted,
+    MaxPoolWithArgmax,
+    Transform,
+    [SUM_OF_SQUARES]: SumOfSquares,
+  };
   for (const [kernelName, kernelFunc] of Object.entries(added))
     tf.registerKernel({ kernelName, backendName, kernelFunc });
 }
@@ -66,3 +74,7 @@ const Transform: tf.KernelFunc = ({ inputs, attrs, backend }) => {
     return on(backend).executeSingleOutput('ImageProjectiveTransformV3', attributes, operands);
   });
 };
+
+/** L2Loss is half of it, to the bit. */
+const SumOfSquares: tf.KernelFunc = ({ inputs, backend }) =>
+  tf.tidy(() => tf.mul(on(backend).executeSingleOutput('L2Loss', [], [inputs['x']!]), 2));

@@ -73,10 +73,13 @@ export class GraphBackend {
   }
 
   /** A call of `fn`, as a function of the current graph: traced once for inputs of the same shapes. */
-  #fused(inputs: readonly tf.Tensor[], { name, fn, forProducts }: FusedAttributes): tf.Tensor[] {
+  #fused(inputs: readonly tf.Tensor[], attributes: FusedAttributes): tf.Tensor[] {
     const binding = this.#binding;
     const { graph } = binding;
+    const { name, fn, forProducts, states } = attributes;
     if (!graph.fuses || inputs.reduce((sum, { size }) => sum + size, 0) < FUSED_ELEMENTS) return fn(...inputs);
+    const updated = states === 0 ? null : this.#updated(inputs, attributes);
+    if (updated !== null) return updated;
     const given = inputs.map((input) => {
       const at = this.outputOf(input);
       const narrow = graph.bfloat16?.exactly(at);
@@ -107,6 +110,44 @@ export class GraphBackend {
       const form = forms(i);
       if (form === null) return this.tensor(output(call, i), name, shape, type);
       return this.tensor(form.written(output(call, i)), name, shape, DATA_TYPE.float32);
+    });
+  }
+
+  /** A call of `fn` as one that updates its first inputs where they lie; null where they are not what the step found in states. */
+  #updated(inputs: readonly tf.Tensor[], { name, fn, states: count }: FusedAttributes): tf.Tensor[] | null {
+    const binding = this.#binding;
+    const { graph } = binding;
+    const given = inputs.map((input) => ({
+      ...this.outputOf(input),
+      shape: [...input.shape],
+      type: DATA_TYPE[input.dtype as 'float32'],
+    }));
+    const states = graph.states?.of(given.slice(0, count));
+    if (!states) return null;
+    const others = given.slice(count);
+    const specs = [...others, ...states.map(() => ({ shape: [], type: DATA_TYPE.resource }))];
+    const signature = `${name} in place ${JSON.stringify(given.map(({ shape, type }) => ({ shape, type })))}`;
+    const definition = graph.function(signature, specs, (body, fed) =>
+      binding.within(body, () => {
+        const handles = fed.slice(others.length);
+        const reads = handles.map((handle, i) => {
+          const read = body.add('ReadVariableOp', [handle], { dtype: { type: given[i]!.type } });
+          body.setShape(output(read), given[i]!.shape);
+          return read;
+        });
+        const ats = [...reads.map((read) => output(read)), ...fed.slice(0, others.length)];
+        const tensors = ats.map((at, i) => this.tensor(at, name, given[i]!.shape, given[i]!.type));
+        const results = tf.tidy(() => fn(...tensors)).map((result) => this.outputOf(result));
+        for (const [i, handle] of handles.entries())
+          body.add('AssignVariableOp', [handle, results[i]!], { dtype: { type: given[i]!.type } }, reads);
+        return [];
+      }),
+    );
+    const { call, values } = graph.states!.update(graph, definition, others, states);
+    binding.note(call);
+    return values.map((at, i) => {
+      graph.setShape(at, given[i]!.shape);
+      return this.tensor(at, name, given[i]!.shape, given[i]!.type);
     });
   }
 

@@ -1,6 +1,7 @@
 import { type Bfloat16, NarrowOperands, RoundedOperands } from './bfloat16.ts';
-import type { CApi, Output, Pointer } from './c-api.ts';
+import { type CApi, DATA_TYPE, type Output, type Pointer } from './c-api.ts';
 import { decodeOpDef, type OpDef } from './op-def.ts';
+import type { StatesInPlace } from './states-in-place.ts';
 import { Status } from './status.ts';
 import { dimensions, type HostArray, newTensor } from './tensor-memory.ts';
 
@@ -58,6 +59,9 @@ export class Graph implements Disposable {
 
   /** How products are made of bfloat16; null where they are of float32. */
   readonly bfloat16: Bfloat16 | null;
+
+  /** The states that functions may update, while a program is traced. */
+  states: StatesInPlace | null = null;
 
   constructor(
     api: CApi,
@@ -185,19 +189,28 @@ export class Graph implements Disposable {
   }
 
   /** A call of a function, compiled to one kernel. */
-  call({ name, results }: GraphFunction, inputs: readonly Output[], types: readonly number[]): Operation {
-    const operation = this.add('PartitionedCall', inputs, {
+  call(
+    { name, results }: GraphFunction,
+    inputs: readonly Output[],
+    types: readonly number[],
+    after: readonly Operation[] = [],
+  ): Operation {
+    const attributes: Record<string, AttributeValue> = {
       Tin: { types },
       Tout: { types: results.map(({ type }) => type) },
       f: { function: name },
       _XlaMustCompile: { bool: true },
-    });
-    for (const [index, { shape }] of results.entries()) {
-      const at = output(operation, index);
-      this.api.graphSetTensorShape(this.pointer, at, dimensions(shape), shape.length, this.#status.pointer);
-      this.#status.check(`shape of function ${name}`);
-    }
+    };
+    const type = types.includes(DATA_TYPE.resource) ? 'StatefulPartitionedCall' : 'PartitionedCall';
+    const operation = this.add(type, inputs, attributes, after);
+    for (const [index, { shape }] of results.entries()) this.setShape(output(operation, index), shape);
     return operation;
+  }
+
+  /** Says what TensorFlow cannot infer. */
+  setShape(at: Output, shape: readonly number[]): void {
+    this.api.graphSetTensorShape(this.pointer, at, dimensions(shape), shape.length, this.#status.pointer);
+    this.#status.check('the shape of an output');
   }
 
   [Symbol.dispose](): void {

@@ -117,8 +117,8 @@ export class NativeProgram implements Program {
   }
 
   /**
-   * A fetch is a reference to the variable's buffer, and TensorFlow writes no buffer that somebody else refers to: a step
-   * assigns new ones. Of a state that steps write into (rows-in-place.ts) it is a copy.
+   * A fetch is a reference to the variable's buffer, and TensorFlow writes no buffer that somebody else refers to: a step that
+   * updates it (states-in-place.ts) or assigns it takes a new one. Of a state that steps write rows into (rows-in-place.ts) it is a copy.
    */
   async snapshot(names: readonly string[]): Promise<StateSnapshot> {
     contract.checkStateNames(this.#definition, names);

@@ -8,6 +8,7 @@ import { type Graph, type Operation, output } from './graph.ts';
 import type { GraphBackend } from './graph-backend.ts';
 import type { OpSites } from './op-sites.ts';
 import { isScatter, rowsWritten, type WrittenRows, writeInPlace } from './rows-in-place.ts';
+import { StatesInPlace } from './states-in-place.ts';
 
 /** A state tensor in the graph: a resource variable, and how to read and to overwrite it. */
 export interface Variable {
@@ -66,6 +67,10 @@ export function trace(
   const assigns: Operation[] = [];
   const ends: Operation[] = [];
 
+  const inPlace = new StatesInPlace(
+    [...variables].map(([name, variable]) => ({ ...variable, type: DATA_TYPE[definition.state[name]!.dtype] })),
+  );
+  graph.states = inPlace;
   backend.trace(graph, sites, () => {
     const state: Tensors = {};
     for (const [name, spec] of Object.entries(definition.state)) {
@@ -105,7 +110,18 @@ export function trace(
       outputs.set(name, { at, dtype, shape: [...tensor.shape] });
       ends.push(identity);
     }
-    const next = Object.entries(result.state ?? {}).map(([name, tensor]) => [name, backend.outputOf(tensor)] as const);
+    const returned = Object.entries(result.state ?? {}).map(
+      ([name, tensor]) => [name, backend.outputOf(tensor)] as const,
+    );
+    const next = returned.filter(([name, value]) => {
+      const update = inPlace.updateOf(variables.get(name)!);
+      if (update?.next.pointer !== value.oper) return true;
+      assigns.push(update.call);
+      return false;
+    });
+    // The function may have updated a state and return the old one for it, by its name or by not naming it.
+    for (const [name, variable] of variables)
+      if (inPlace.updateOf(variable) && result.state?.[name] === undefined) next.push([name, output(variable.read)]);
     // Rows are written in place only where nobody keeps the old ones: those who might come first.
     const whole = next.filter(([, value]) => !isScatter(graph, value));
     const scattered = next.filter(([, value]) => isScatter(graph, value));
@@ -116,7 +132,10 @@ export function trace(
       const rows = onlyTrace ? rowsWritten(graph, value, variable.read) : null;
       if (rows === null) {
         const type = { type: DATA_TYPE[definition.state[name]!.dtype] };
-        assigns.push(graph.add('AssignVariableOp', [variable.handle, value], { dtype: type }, [variable.read]));
+        const update = inPlace.updateOf(variable);
+        // Of a state that was updated where it lies all others shall have seen that, too, before it is given another value.
+        const after = update === null ? [variable.read] : [update.call, update.next];
+        assigns.push(graph.add('AssignVariableOp', [variable.handle, value], { dtype: type }, after));
       } else {
         written.push(rows);
         variables.set(name, { ...variable, value: output(graph.add('DeepCopy', [output(variable.read)])) });
