@@ -55,6 +55,7 @@ export type { SampleId, StreamPosition } from './operators/position.ts';
 export { type Prefetched, prefetch } from './operators/prefetch.ts';
 export type { DecodedRecord, ReadRecord, Rejection } from './operators/sample.ts';
 export { shuffle } from './operators/shuffle.ts';
+export { type ImageReaderSettings, openImageReader } from './registry/open-image-reader.ts';
 export type { Field } from './sampling/field.ts';
 export { type Integration, integrate } from './sampling/integrate.ts';
 export {

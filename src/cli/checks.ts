@@ -12,6 +12,7 @@ import { hasGpu } from '../engine/native/libraries.ts';
 import { RepulsorError } from '../errors.ts';
 import { openLog } from '../log/open-log.ts';
 import { normals } from '../random/philox.ts';
+import { schemaRegistry } from '../registry/schema-registry.ts';
 import { unfitSettings } from '../trainer/retention-words.ts';
 
 /** One thing that has to work. */
@@ -27,6 +28,7 @@ export interface ChecksOptions {
   /** Without it a scratch file log is tried. */
   readonly log?: string;
   readonly store?: string;
+  readonly registry?: string;
   /** A run folder, whose log and store are tried where no others are named. */
   readonly run?: string;
 }
@@ -36,6 +38,7 @@ export async function runChecks(options: ChecksOptions): Promise<Check[]> {
   const run = options.run === undefined ? null : await openRunFolder(options.run);
   const log = options.log ?? run?.log;
   const store = options.store ?? run?.blobs;
+  const { registry } = options;
   return [
     nodeCheck(),
     { name: 'memory', ok: true, detail: `${gib(freemem())} GiB free of ${gib(totalmem())} GiB` },
@@ -46,6 +49,7 @@ export async function runChecks(options: ChecksOptions): Promise<Check[]> {
     await tried('log', () => logCheck(log)),
     ...(log === undefined ? [] : [await tried('runs', () => runsCheck(log))]),
     ...(store === undefined ? [] : [await tried('store', () => storeCheck(store))]),
+    ...(registry === undefined ? [] : [await tried('registry', () => registryCheck(registry))]),
   ];
 }
 
@@ -165,4 +169,12 @@ async function storeCheck(place: string): Promise<string> {
   const begin = performance.now();
   await probeStore(place);
   return `${place}: a blob was written, read and removed in ${((performance.now() - begin) / 1000).toFixed(1)} s`;
+}
+
+/** The greatest id that there can be, which no registry has given out: that it says so proves what a trainer needs of it. */
+const FREE_SCHEMA_ID = 2 ** 31 - 1;
+
+async function registryCheck(url: string): Promise<string> {
+  await schemaRegistry(url, { patience: 0 })(FREE_SCHEMA_ID);
+  return `${url} answers as a schema registry`;
 }

@@ -13,6 +13,7 @@ export function addDoctor(program: Command): void {
     )
     .option('--log <url>', 'also try this log; without it a scratch file log is tried')
     .option('--store <place>', 'also try this store of blobs: s3://BUCKET/PREFIX, or a folder')
+    .option('--registry <url>', 'also try this schema registry')
     .option('--run <dir>', 'also try the log and the store of this run')
     .addOption(engineOption())
     .option('--json', 'one JSON object as the last line')

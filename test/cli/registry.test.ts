@@ -102,6 +102,22 @@ describe.runIf(registry !== null)('a topic that a producer fills by a schema reg
     expect(blind[0]).toMatchObject({ kind: null, unreadable: expect.stringContaining('registry') });
   }, 100_000);
 
+  test('has a registry that doctor tries, and one that is none is named with what to do', async () => {
+    const doctor = (url: string) => runCommand(['doctor', '--engine', 'cpu', '--registry', url, '--json']);
+    const { checks } = (await ok(doctor(registry!.url))) as { checks: object[] };
+    expect(checks.at(-1)).toEqual({
+      name: 'registry',
+      ok: true,
+      detail: `${registry!.url} answers as a schema registry`,
+    });
+    const wrong = await doctor(new URL('/nothing/here', registry!.url).href);
+    expect(wrong.code).toBe(1);
+    expect(JSON.parse(wrong.stdout.trim().split('\n').at(-1)!).checks.at(-1)).toMatchObject({
+      ...{ name: 'registry', ok: false, detail: expect.stringContaining('HTTP status 404') },
+      hint: expect.stringContaining('schema.registry.url'),
+    });
+  }, 100_000);
+
   test('is trained on; what has no schema there is set aside', async () => {
     await ok(train('framed-run', ['framed'], 33));
     await ok(train('strange-run', ['framed', 'strange'], 5));
