@@ -11,8 +11,8 @@ export interface Variant {
 
 export const PLAIN = 'plain';
 /** What the pipeline of the digits is set to. */
-export const MAIN = 'repulsor-4096';
-export const EQUAL_TIME = 'repulsor-4096-equal-time';
+export const MAIN = 'current-4096';
+export const EQUAL_TIME = `${MAIN}-equal-time`;
 
 const REPULSION = 'losses.repulsion';
 /** The loss of Wang and He (2025): all activations of the block as they are, no head, no queue. */
@@ -22,11 +22,18 @@ const DISPERSIVE = [
   `${REPULSION}.projection.pool=flatten`,
   `${REPULSION}.projection.head=identity`,
   `${REPULSION}.projection.normalize=false`,
+  `${REPULSION}.projection.centre=false`,
   `${REPULSION}.form.perDimension=true`,
   `${REPULSION}.form.includeSelf=true`,
 ];
 
-const CENTRED = `${REPULSION}.projection.centre=true`;
+const keys = (momentum: number | null, centre: boolean): readonly string[] => [
+  `${REPULSION}.keyMomentum=${momentum}`,
+  `${REPULSION}.projection.centre=${centre}`,
+];
+const MOMENTUM = keys(0.999, false);
+const MOMENTUM_CENTRED = keys(0.999, true);
+const CURRENT = keys(null, true);
 
 const variant = (name: string, tier: number, overrides: readonly string[]): Variant => ({
   name,
@@ -34,28 +41,30 @@ const variant = (name: string, tier: number, overrides: readonly string[]): Vari
   budget: 'steps',
   tier,
 });
-const queue = (rows: number, tier: number) => variant(`repulsor-${rows}`, tier, [`${REPULSION}.queue=${rows}`]);
+const repulsor = (name: string, tier: number, keyed: readonly string[], rows = 4_096, more: readonly string[] = []) =>
+  variant(name, tier, [...keyed, `${REPULSION}.queue=${rows}`, ...more]);
 
 const core = (tier: number): readonly Variant[] => [
   variant(PLAIN, tier, [`${REPULSION}=null`]),
   variant('dispersive', tier, DISPERSIVE),
-  queue(4_096, tier),
+  repulsor('current-4096', tier, CURRENT),
+  repulsor('momentum-4096', tier, MOMENTUM),
 ];
 
-/** Of the digits: the parts of the method, one at a time, about the pipeline's own settings. */
+/** Of the digits: the parts of the method, one at a time. */
 export const DIGIT_VARIANTS: readonly Variant[] = [
   ...core(0),
-  { ...queue(4_096, 0), name: EQUAL_TIME, budget: 'time' },
-  queue(0, 1),
-  queue(1_024, 1),
-  queue(16_384, 1),
-  variant('repulsor-4096-current-keys', 1, [`${REPULSION}.keyMomentum=null`, CENTRED]),
-  variant('repulsor-4096-centred', 1, [CENTRED]),
-  variant('repulsor-4096-tau-0.1', 2, [`${REPULSION}.form.tau=0.1`]),
-  variant('repulsor-4096-tau-2', 2, [`${REPULSION}.form.tau=2`]),
+  repulsor('momentum-centred-4096', 0, MOMENTUM_CENTRED),
+  repulsor('current-no-head-4096', 0, CURRENT, 4_096, [`${REPULSION}.projection.head=identity`]),
+  repulsor('current-0', 1, CURRENT, 0),
+  { ...repulsor(MAIN, 1, CURRENT), name: EQUAL_TIME, budget: 'time' },
+  repulsor('current-1024', 1, CURRENT, 1_024),
+  repulsor('current-16384', 1, CURRENT, 16_384),
+  repulsor('current-4096-tau-0.1', 2, CURRENT, 4_096, [`${REPULSION}.form.tau=0.1`]),
+  repulsor('current-4096-tau-2', 2, CURRENT, 4_096, [`${REPULSION}.form.tau=2`]),
 ];
 
-export const EMOJI_VARIANTS: readonly Variant[] = [...core(3), queue(1_024, 3)];
+export const EMOJI_VARIANTS: readonly Variant[] = core(3);
 
 /** The variant of equal steps that trains the same way. */
 export const twinOf = (name: string): string => (name === EQUAL_TIME ? MAIN : name);
@@ -64,15 +73,16 @@ export const twinOf = (name: string): string => (name === EQUAL_TIME ? MAIN : na
 const TITLES: Readonly<Record<string, string>> = {
   [PLAIN]: 'plain',
   dispersive: 'dispersive',
-  'repulsor-0': 'batch only, K 0',
-  'repulsor-1024': 'Repulsor, K 1,024',
-  [MAIN]: 'Repulsor, K 4,096',
-  'repulsor-16384': 'Repulsor, K 16,384',
-  'repulsor-4096-tau-0.1': 'K 4,096, tau 0.1',
-  'repulsor-4096-tau-2': 'K 4,096, tau 2',
-  'repulsor-4096-current-keys': 'K 4,096, current keys, centred',
-  'repulsor-4096-centred': 'K 4,096, centred',
-  [EQUAL_TIME]: 'K 4,096, equal time',
+  'current-4096': 'K 4,096, current keys',
+  'momentum-4096': 'K 4,096, momentum keys, not centred',
+  'momentum-centred-4096': 'K 4,096, momentum keys',
+  'current-no-head-4096': 'K 4,096, current keys, no head',
+  'current-0': 'batch only, K 0',
+  'current-1024': 'K 1,024, current keys',
+  'current-16384': 'K 16,384, current keys',
+  'current-4096-tau-0.1': 'K 4,096, current keys, tau 0.1',
+  'current-4096-tau-2': 'K 4,096, current keys, tau 2',
+  [EQUAL_TIME]: 'K 4,096, current keys, equal time',
 };
 
 export const titleOf = (name: string): string => TITLES[name] ?? name;

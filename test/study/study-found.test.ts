@@ -7,7 +7,7 @@ import { filled, reportOf } from '../../study/study/report.ts';
 import type { Measurement, Spread } from '../../study/study/results.ts';
 import { equalTime } from '../../study/study/settings-file.ts';
 import type { StepTimes } from '../../study/study/step-times.ts';
-import { EQUAL_TIME, MAIN, PLAIN } from '../../study/study/variants.ts';
+import { EQUAL_TIME, MAIN, PLAIN, titleOf } from '../../study/study/variants.ts';
 
 const curve = [
   { step: 100, fid: 50 },
@@ -156,8 +156,8 @@ test('a report has the tables and plots of what is there, and fills their places
     ['bars', 'curves', 'dots', 'end', 'step-times', 'time', 'trap'].map((name) => `digits-${name}`),
   );
   const section = (name: string) => report.sections.get(name)!.replaceAll(/ +/g, ' ');
-  expect(section('digits-end')).toContain('| Repulsor, K 4,096 | 200 | 2 | 38.0 (30.0 to 46.0) | -10, +2 | 1 of 2 |');
-  expect(section('digits-time')).toContain('| Repulsor, K 4,096 | 1.25 | 48.8 (42.0 to 55.6) | 160 | 100% | 1 of 2 |');
+  expect(section('digits-end')).toContain(`| ${titleOf(MAIN)} | 200 | 2 | 38.0 (30.0 to 46.0) | -10, +2 | 1 of 2 |`);
+  expect(section('digits-time')).toContain(`| ${titleOf(MAIN)} | 1.25 | 48.8 (42.0 to 55.6) | 160 | 100% | 1 of 2 |`);
   expect(section('digits-trap').match(/\| free \|/g)).toHaveLength(4);
   expect([...report.plots.keys()].sort()).toEqual([
     'study-digits-end.svg',
