@@ -15,14 +15,11 @@ export const MAIN = 'current-4096';
 export const EQUAL_TIME = `${MAIN}-equal-time`;
 
 const REPULSION = 'losses.repulsion';
-/** The loss of Wang and He (2025): all activations of the block as they are, no head, no queue. */
-const DISPERSIVE = [
-  `${REPULSION}.queue=0`,
-  `${REPULSION}.keyMomentum=null`,
+/** What the loss of Wang and He (2025) repels: all activations of the block as they are, without a head. */
+const ACTIVATIONS = [
   `${REPULSION}.projection.pool=flatten`,
   `${REPULSION}.projection.head=identity`,
   `${REPULSION}.projection.normalize=false`,
-  `${REPULSION}.projection.centre=false`,
   `${REPULSION}.form.perDimension=true`,
   `${REPULSION}.form.includeSelf=true`,
 ];
@@ -31,6 +28,7 @@ const keys = (momentum: number | null, centre: boolean): readonly string[] => [
   `${REPULSION}.keyMomentum=${momentum}`,
   `${REPULSION}.projection.centre=${centre}`,
 ];
+const DISPERSIVE = [...keys(null, false), `${REPULSION}.queue=0`, ...ACTIVATIONS];
 const MOMENTUM = keys(0.999, false);
 const MOMENTUM_CENTRED = keys(0.999, true);
 const CURRENT = keys(null, true);
@@ -55,6 +53,7 @@ const core = (tier: number): readonly Variant[] => [
 export const DIGIT_VARIANTS: readonly Variant[] = [
   ...core(0),
   repulsor('momentum-centred-4096', 0, MOMENTUM_CENTRED),
+  repulsor('current-activations-1024', 0, CURRENT, 1_024, ACTIVATIONS),
   repulsor('current-no-head-4096', 0, CURRENT, 4_096, [`${REPULSION}.projection.head=identity`]),
   repulsor('current-0', 1, CURRENT, 0),
   { ...repulsor(MAIN, 1, CURRENT), name: EQUAL_TIME, budget: 'time' },
@@ -77,6 +76,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'momentum-4096': 'K 4,096, momentum keys, not centred',
   'momentum-centred-4096': 'K 4,096, momentum keys',
   'current-no-head-4096': 'K 4,096, current keys, no head',
+  'current-activations-1024': 'K 1,024, current keys, all activations',
   'current-0': 'batch only, K 0',
   'current-1024': 'K 1,024, current keys',
   'current-16384': 'K 16,384, current keys',
