@@ -30,7 +30,7 @@ interface Options {
 }
 
 const QUICK = { digitsSteps: 20, emojiSteps: 10, seeds: 1, marks: 2, samples: 20 };
-const TURNS = { rounds: 9, stepsATurn: 10 };
+const TURNS = { rounds: 11, stepsATurn: 20 };
 const QUICK_TURNS = { rounds: 2, stepsATurn: 2 };
 
 const program = new Command('study')

@@ -11,7 +11,7 @@ export interface Variant {
 
 export const PLAIN = 'plain';
 /** What the pipeline of the digits is set to. */
-export const MAIN = 'current-4096';
+export const MAIN = 'momentum-0.99-centred-4096';
 export const EQUAL_TIME = `${MAIN}-equal-time`;
 
 const REPULSION = 'losses.repulsion';
@@ -29,8 +29,8 @@ const keys = (momentum: number | null, centre: boolean): readonly string[] => [
   `${REPULSION}.projection.centre=${centre}`,
 ];
 const DISPERSIVE = [...keys(null, false), `${REPULSION}.queue=0`, ...ACTIVATIONS];
-const MOMENTUM = keys(0.999, false);
-const MOMENTUM_CENTRED = keys(0.999, true);
+/** Momentum 0.99, centred. */
+const KEYS = keys(0.99, true);
 const CURRENT = keys(null, true);
 
 const variant = (name: string, tier: number, overrides: readonly string[]): Variant => ({
@@ -45,26 +45,26 @@ const repulsor = (name: string, tier: number, keyed: readonly string[], rows = 4
 const core = (tier: number): readonly Variant[] => [
   variant(PLAIN, tier, [`${REPULSION}=null`]),
   variant('dispersive', tier, DISPERSIVE),
-  repulsor('current-4096', tier, CURRENT),
-  repulsor('momentum-4096', tier, MOMENTUM),
+  repulsor(MAIN, tier, KEYS),
 ];
 
 /** Of the digits: the parts of the method, one at a time. */
 export const DIGIT_VARIANTS: readonly Variant[] = [
   ...core(0),
-  repulsor('momentum-centred-4096', 0, MOMENTUM_CENTRED),
-  repulsor('momentum-0.99-centred-4096', 0, keys(0.99, true)),
-  repulsor('current-activations-1024', 5, CURRENT, 1_024, ACTIVATIONS),
-  repulsor('current-no-head-4096', 5, CURRENT, 4_096, [`${REPULSION}.projection.head=identity`]),
-  repulsor('current-0', 1, CURRENT, 0),
-  { ...repulsor(MAIN, 1, CURRENT), name: EQUAL_TIME, budget: 'time' },
-  repulsor('current-1024', 1, CURRENT, 1_024),
-  repulsor('current-16384', 1, CURRENT, 16_384),
-  repulsor('current-4096-tau-0.1', 2, CURRENT, 4_096, [`${REPULSION}.form.tau=0.1`]),
-  repulsor('current-4096-tau-2', 2, CURRENT, 4_096, [`${REPULSION}.form.tau=2`]),
+  repulsor('momentum-centred-4096', 0, keys(0.999, true)),
+  repulsor('momentum-4096', 0, keys(0.999, false)),
+  repulsor('current-4096', 0, CURRENT),
+  { ...repulsor(MAIN, 1, KEYS), name: EQUAL_TIME, budget: 'time' },
+  repulsor('batch', 1, CURRENT, 0),
+  repulsor('momentum-0.99-centred-1024', 1, KEYS, 1_024),
+  repulsor('momentum-0.99-centred-16384', 1, KEYS, 16_384),
+  repulsor(`${MAIN}-tau-0.1`, 3, KEYS, 4_096, [`${REPULSION}.form.tau=0.1`]),
+  repulsor(`${MAIN}-tau-2`, 3, KEYS, 4_096, [`${REPULSION}.form.tau=2`]),
+  repulsor('current-no-head-4096', 4, CURRENT, 4_096, [`${REPULSION}.projection.head=identity`]),
+  repulsor('current-activations-1024', 4, CURRENT, 1_024, ACTIVATIONS),
 ];
 
-export const EMOJI_VARIANTS: readonly Variant[] = core(3);
+export const EMOJI_VARIANTS: readonly Variant[] = core(2);
 
 /** The variant of equal steps that trains the same way. */
 export const twinOf = (name: string): string => (name === EQUAL_TIME ? MAIN : name);
@@ -73,18 +73,18 @@ export const twinOf = (name: string): string => (name === EQUAL_TIME ? MAIN : na
 const TITLES: Readonly<Record<string, string>> = {
   [PLAIN]: 'plain',
   dispersive: 'dispersive',
-  'current-4096': 'K 4,096, current keys',
-  'momentum-4096': 'K 4,096, momentum keys, not centred',
-  'momentum-centred-4096': 'K 4,096, momentum keys',
-  'momentum-0.99-centred-4096': 'K 4,096, momentum keys 0.99',
-  'current-no-head-4096': 'K 4,096, current keys, no head',
+  [MAIN]: 'Repulsor, K 4,096',
+  'momentum-centred-4096': 'momentum 0.999',
+  'momentum-4096': 'momentum 0.999, not centred',
+  'current-4096': 'current keys',
+  [EQUAL_TIME]: 'K 4,096, equal time',
+  batch: 'batch only, K 0',
+  'momentum-0.99-centred-1024': 'K 1,024',
+  'momentum-0.99-centred-16384': 'K 16,384',
+  [`${MAIN}-tau-0.1`]: 'tau 0.1',
+  [`${MAIN}-tau-2`]: 'tau 2',
+  'current-no-head-4096': 'current keys, no head',
   'current-activations-1024': 'K 1,024, current keys, all activations',
-  'current-0': 'batch only, K 0',
-  'current-1024': 'K 1,024, current keys',
-  'current-16384': 'K 16,384, current keys',
-  'current-4096-tau-0.1': 'K 4,096, current keys, tau 0.1',
-  'current-4096-tau-2': 'K 4,096, current keys, tau 2',
-  [EQUAL_TIME]: 'K 4,096, current keys, equal time',
 };
 
 export const titleOf = (name: string): string => TITLES[name] ?? name;
