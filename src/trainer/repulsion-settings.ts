@@ -20,8 +20,9 @@ export interface RepulsionSettings {
   /** Rows made more steps ago count no more; null: all count. */
   readonly maxAge: number | null;
   /**
-   * Momentum of the slow copy of network and head that makes the keys (MoCo). `null`: the keys are the detached
-   * projections of the batch, which cost nothing and need `projection.centre`.
+   * Momentum of the slow copy of network and head that makes the keys (MoCo): the longer a run, the nearer to 1, for keys that lag
+   * far behind say little (`repulsor_key_drift`). `null`: the keys are the detached projections of the batch, which cost
+   * nothing. Either needs `projection.centre`, or the batch flees the queue (docs/method.md, the trap).
    */
   readonly keyMomentum: number | null;
 }
@@ -31,7 +32,7 @@ export function defaultRepulsion(depth: number): RepulsionSettings {
   return {
     lambda: 0.5,
     block: Math.max(1, Math.floor(depth / 4)),
-    projection: { pool: 'mean', head: 'mlp', dim: 128, centre: false, normalize: true },
+    projection: { pool: 'mean', head: 'mlp', dim: 128, centre: true, normalize: true },
     form: DEFAULT_FORM,
     view: { time: 'own', flip: false, shift: 0 },
     queue: 65_536,

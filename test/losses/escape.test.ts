@@ -91,8 +91,8 @@ async function trained(
   };
 }
 
-const slow = { lambda: 0.05, keyMomentum: 0.999, projection: { dim: 16 } } as const;
-const provoked = { lambda: 5, keyMomentum: null, projection: { dim: 16 } } as const;
+const slow = { lambda: 0.05, keyMomentum: 0.999, projection: { dim: 16, centre: false } } as const;
+const provoked = { ...slow, lambda: 5, keyMomentum: null } as const;
 const centred = { ...provoked, projection: { dim: 16, centre: true } } as const;
 
 describe('the escape', () => {

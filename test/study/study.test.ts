@@ -52,7 +52,7 @@ describe('the plan of the study', () => {
       projection: { pool: 'flatten', head: 'identity', normalize: false, centre: false },
       form: { kind: 'l2', tau: 0.5, perDimension: true, includeSelf: true },
     });
-    expect(main!.losses.repulsion).toMatchObject({ lambda: 0.05, queue: 4096, keyMomentum: 0.999, form: { tau: 0.5 } });
+    expect(main!.losses.repulsion).toMatchObject({ lambda: 0.05, queue: 4096, keyMomentum: 0.99, form: { tau: 0.5 } });
     for (const task of tasks) expect((await pipelineOf(task)).steps).toBe(task.steps);
   });
 });
