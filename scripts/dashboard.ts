@@ -169,7 +169,7 @@ const REPULSION: readonly Panel[] = [
     title: 'Pair distance',
     description:
       'Mean squared distance of two projections of a batch. 2 is an even spread. Near 0 all images are one point: collapse, ' +
-      'which no loss shows. Use momentum keys or centring, or a smaller weight.',
+      'which no loss shows. Keep losses.repulsion.projection.centre on, or take a smaller weight.',
     unit: 'none',
     width: 8,
     min: 0,

@@ -117,14 +117,16 @@ class Features(nn.Module):
 
 
 class Head(nn.Module):
-    """Mean over the tokens, an MLP, unit length."""
+    """Mean over the tokens, an MLP, less the batch's mean where that is asked for, unit length."""
 
-    def __init__(self, width, dim):
+    def __init__(self, width, projection):
         super().__init__()
-        self.mlp = silu_mlp(width, width, dim)
+        self.mlp = silu_mlp(width, width, projection["dim"])
+        self.centre = projection["centre"]
 
     def forward(self, features):
-        return F.normalize(self.mlp(features.mean(1)).float(), dim=1)
+        z = self.mlp(features.mean(1)).float()
+        return F.normalize(z - z.mean(0, keepdim=True) if self.centre else z, dim=1)
 
 
 class SiT(Features):
@@ -158,10 +160,10 @@ class SiT(Features):
 class KeyNetwork(nn.Module):
     """What the momentum copy needs: the network up to the tapped block, and the head."""
 
-    def __init__(self, m, tap, dim):
+    def __init__(self, m, tap, projection):
         super().__init__()
         self.features = Features(m, tap)
-        self.head = Head(m["width"], dim)
+        self.head = Head(m["width"], projection)
 
     def forward(self, x, t, labels):
         return self.head(self.features(x, t, labels))
@@ -186,7 +188,7 @@ class Trainer:
         r = self.repulsion
         tap = 0 if r is None else r["block"]
         self.sit = SiT(self.model_settings, tap)
-        self.head = None if r is None else Head(self.model_settings["width"], r["projection"]["dim"])
+        self.head = None if r is None else Head(self.model_settings["width"], r["projection"])
         self.named = {n: v for n, v in self.sit.named_parameters()}
         if r is not None:
             self.named |= {f"head.{n.removeprefix('mlp.')}": v for n, v in self.head.named_parameters()}
@@ -194,7 +196,7 @@ class Trainer:
         self.ema = [v.detach().clone() for v in self.parameters]
         self.queue = None
         if r is not None and r["queue"] > 0:
-            self.keys = KeyNetwork(self.model_settings, tap, r["projection"]["dim"]).requires_grad_(False)
+            self.keys = KeyNetwork(self.model_settings, tap, r["projection"]).requires_grad_(False)
             self.slow = {}
             for name, v in self.keys.named_parameters():
                 plain = name.removeprefix("features.").replace("head.mlp.", "head.")

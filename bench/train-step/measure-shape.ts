@@ -142,7 +142,7 @@ async function repulsionCost(options: ShapeOptions, say: Say): Promise<Record<st
     return [name, { start: () => startOurs(name, { pipeline, threads }) }];
   };
   const k = 'losses.repulsion.queue=65536';
-  const current = [k, 'losses.repulsion.keyMomentum=null', 'losses.repulsion.projection.centre=true'];
+  const current = [k, 'losses.repulsion.keyMomentum=null'];
   const starts = await Promise.all([
     start('flow matching alone', ['losses.repulsion=null']),
     start('momentum keys', [k]),

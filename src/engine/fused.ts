@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { RepulsorError } from '../errors.ts';
 
 /** Name of the kernel that an engine registers which compiles functions. */
 export const FUSED = 'RepulsorFused';
@@ -35,6 +36,7 @@ export function fused<T extends tf.Tensor[]>(
  * `fn(...states, ...inputs)` as one op like `fused`, whose results are the states' next values, one each. An engine that can
  * writes them where the old ones lie: a state of gigabytes then costs a step no new memory. What a program is, is
  * the same either way: the old values stay what they were for all that uses them, and a state is what the program returns for it.
+ * @throws RepulsorError ENGINE_FAILED where the results are not of the states' number, shapes and dtypes
  */
 export function fusedUpdate(
   name: string,
@@ -43,11 +45,24 @@ export function fusedUpdate(
   fn: (...all: tf.Tensor[]) => tf.Tensor[],
 ): tf.Tensor[] {
   const all = [...states, ...inputs];
-  if (tf.getKernel(FUSED, tf.getBackend()) === undefined) return tf.tidy(() => fn(...all));
-  return call({ name, fn, forProducts: [], states: states.length }, all);
+  const next = (...given: tf.Tensor[]): tf.Tensor[] => {
+    const results = fn(...given);
+    checkNext(name, states, results);
+    return results;
+  };
+  if (tf.getKernel(FUSED, tf.getBackend()) === undefined) return tf.tidy(() => next(...all));
+  return call({ name, fn: next, forProducts: [], states: states.length }, all);
 }
 
 function call(attributes: FusedAttributes, inputs: readonly tf.Tensor[]): tf.Tensor[] {
   const results = tf.engine().runKernel(FUSED, { ...inputs } as unknown as tf.NamedTensorMap, attributes as never);
   return results as tf.Tensor[];
+}
+
+function checkNext(name: string, states: readonly tf.Tensor[], results: readonly tf.Tensor[]): void {
+  const words = (of: readonly tf.Tensor[]) => of.map(({ dtype, shape }) => `${dtype} [${shape}]`).join(', ');
+  if (words(results) === words(states)) return;
+  throw new RepulsorError('ENGINE_FAILED', `update "${name}" gives ${words(results)} for states of ${words(states)}`, {
+    hint: 'Return the next value of each state, of its shape and dtype.',
+  });
 }

@@ -22,7 +22,7 @@ export interface RepulsionSettings {
   /**
    * Momentum of the slow copy of network and head that makes the keys (MoCo): the longer a run, the nearer to 1, for keys that lag
    * far behind say little (`repulsor_key_drift`). `null`: the keys are the detached projections of the batch, which cost
-   * nothing. Either needs `projection.centre`, or the batch flees the queue (docs/method.md, the trap).
+   * nothing. Without `projection.centre` the batch may flee either (docs/method.md, the trap).
    */
   readonly keyMomentum: number | null;
 }

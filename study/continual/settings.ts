@@ -34,7 +34,7 @@ export function pipelineOf(
     source: { topic: topicOf(stepsPerTurn, share), follow: false, epochs: 1 },
     operators: { shuffle: 1_000, batch: BATCH, mix: share === 0 ? null : { topic: null, share, window: 1_024 } },
     model: { input: [28, 28, 1], patch: 4, width: 64, depth: 4, heads: 2, classes: 10, timeScale: 10 },
-    losses: { repulsion: queue === 'none' ? null : { lambda: 0.05, queue: 4_096, ramp: 500 } },
+    losses: { repulsion: queue === 'none' ? null : { lambda: 0.05, queue: 4_096, ramp: 500, keyMomentum: 0.99 } },
     optimizer: { learningRate: 4e-3, beta2: 0.99, warmup: 100, clip: 1, ema: 0.995 },
     steps: stepsPerTurn * (turn + 1),
     commit: { everySteps: 200, keep: { last: 2, every: null } },

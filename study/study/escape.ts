@@ -1,7 +1,7 @@
 import type { Measurement } from './results.ts';
 import { PLAIN } from './variants.ts';
 
-/** Where the trap begins (docs/method.md, the escape of a batch). 2 is an even spread, 0 one point. */
+/** Where the trap begins (docs/study.md, the trap). 2 is an even spread, 0 one point. */
 export const LEAST_PAIR_DISTANCE = 0.5;
 /** Squared distance between the means of batch and queue: 4 is the opposite point. */
 export const MOST_SHIFT = 2;

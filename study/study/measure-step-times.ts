@@ -44,7 +44,7 @@ async function ofSet(
     const wall: Record<string, number[]> = {};
     for (const { name, overrides } of set.variants.filter(({ budget }) => budget === 'steps')) {
       const pipeline = await loadPipeline(set.pipeline, overrides);
-      const program = await compileStep(engine, pipeline, initialState(pipeline));
+      const program = await compileStep(engine, pipeline, initialState(pipeline, engine.room));
       programs.push(program);
       const batch = givenBatch(pipeline, 0);
       let step = FIRST_STEP;

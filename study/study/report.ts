@@ -24,8 +24,9 @@ export function reportOf(measurements: readonly Measurement[], times: StepTimes 
   const sections = new Map<string, string>();
   const plots = new Map<string, string>();
   for (const set of SET_NAMES) {
-    const ofSet = measurements.filter((one) => one.set === set);
     const variants = SETS[set].variants.map(({ name }) => name);
+    // Others are of a version that had other variants.
+    const ofSet = measurements.filter((one) => one.set === set && variants.includes(one.variant));
     const outcomes = outcomesOf(measurements, set, variants, times);
     if (ofSet.length > 0) {
       draw(`${set}-curves`, `study-${set}.svg`, `FID of the ${set} against steps`, curvesPlot(ofSet, set));

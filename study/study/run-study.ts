@@ -92,7 +92,9 @@ export async function runStudy(settings: StudySettings, console: Console): Promi
 async function stepTimes({ sets, out, threads, times: how }: StudySettings, { note }: Console): Promise<StepTimes> {
   const { times: file } = filesOf(out);
   const stored = await storedStepTimes(file);
-  if (stored !== null && sets.every(({ name }) => stored.sets[name] !== undefined)) return stored;
+  const isTimed = ({ name, variants }: ImageSetOfStudy) =>
+    variants.every((variant) => variant.budget === 'time' || stored?.sets[name]?.[variant.name] !== undefined);
+  if (stored !== null && sets.every(isTimed)) return stored;
   const times = await measureStepTimes(sets, { ...how, threads, note });
   await storeStepTimes(file, times);
   return times;

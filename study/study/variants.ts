@@ -29,7 +29,6 @@ const keys = (momentum: number | null, centre: boolean): readonly string[] => [
   `${REPULSION}.projection.centre=${centre}`,
 ];
 const DISPERSIVE = [...keys(null, false), `${REPULSION}.queue=0`, ...ACTIVATIONS];
-/** Momentum 0.99, centred. */
 const KEYS = keys(0.99, true);
 const CURRENT = keys(null, true);
 
@@ -51,8 +50,8 @@ const core = (tier: number): readonly Variant[] => [
 /** Of the digits: the parts of the method, one at a time. */
 export const DIGIT_VARIANTS: readonly Variant[] = [
   ...core(0),
-  repulsor('momentum-centred-4096', 0, keys(0.999, true)),
-  repulsor('momentum-4096', 0, keys(0.999, false)),
+  repulsor('momentum-0.999-centred-4096', 0, keys(0.999, true)),
+  repulsor('momentum-0.999-4096', 0, keys(0.999, false)),
   repulsor('current-4096', 0, CURRENT),
   { ...repulsor(MAIN, 1, KEYS), name: EQUAL_TIME, budget: 'time' },
   repulsor('batch', 1, CURRENT, 0),
@@ -74,8 +73,8 @@ const TITLES: Readonly<Record<string, string>> = {
   [PLAIN]: 'plain',
   dispersive: 'dispersive',
   [MAIN]: 'Repulsor, K 4,096',
-  'momentum-centred-4096': 'momentum 0.999',
-  'momentum-4096': 'momentum 0.999, not centred',
+  'momentum-0.999-centred-4096': 'momentum 0.999',
+  'momentum-0.999-4096': 'momentum 0.999, not centred',
   'current-4096': 'current keys',
   [EQUAL_TIME]: 'K 4,096, equal time',
   batch: 'batch only, K 0',

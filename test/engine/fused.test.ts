@@ -120,6 +120,15 @@ describe.each(Object.keys(OPEN) as (keyof typeof OPEN)[])('a fused update on %s'
     ['a state that the program gives back as it was', (state, _x, y) => ({ a: state['a']!, b: y }), a.data, afterB],
     ['a state that the program does not give back', (_, x) => ({ a: x }), afterA, b.data],
     ['a state that becomes something else', (_, x, y) => ({ a: tf.mul(x, 2), b: y }), twice(afterA), afterB],
+    [
+      'a state that becomes the old one with rows of it overwritten',
+      (state, x, y) => ({
+        a: tf.tensorScatterUpdate(state['a']!, tf.tensor2d([[1]], [1, 1], 'int32'), tf.slice(x, 0, 1)),
+        b: y,
+      }),
+      Array.from(a.data, (value, i) => (i === 1 ? afterA[0]! : value)),
+      afterB,
+    ],
     ['two states that change places', (_, x, y) => ({ a: y, b: x }), afterB, afterA],
   ] satisfies [
     string,
@@ -137,6 +146,18 @@ describe.each(Object.keys(OPEN) as (keyof typeof OPEN)[])('a fused update on %s'
     expectClose(state['b']!.data, ofB);
     program.dispose();
     engine.dispose();
+  });
+
+  it('is refused where it gives something else than the next values', async () => {
+    const update = async (fn: (x: tf.Tensor, y: tf.Tensor) => tf.Tensor[]) => {
+      const { program } = await compiled((state) => ({
+        state: { a: fusedUpdate('odd', [state['a']!, state['b']!], [], fn)[0]! },
+        outputs: {},
+      }));
+      await program.run(by(1), 0);
+    };
+    await expect(update((x) => [x])).rejects.toThrow('update "odd" gives float32 [40000] for states of');
+    await expect(update((x, y) => [x, tf.reshape(y, [N, 1])])).rejects.toThrow('float32 [40000,1] for states of');
   });
 
   it('may be made twice of the same old states', async () => {

@@ -14,6 +14,7 @@ import { LazyBinding, type TensorMetadata } from './lazy-binding.ts';
 import type { OpSites } from './op-sites.ts';
 import { padConvolutions } from './padded-convolutions.ts';
 import { addProduct } from './product-ops.ts';
+import type { StatesInPlace } from './states-in-place.ts';
 
 /** tfjs-node's kernels look their backend up by this name: no other will do. */
 const BACKEND = 'tensorflow';
@@ -55,11 +56,17 @@ export class GraphBackend {
   }
 
   /**
-   * Calls `work` as the traced function of one program: its ops go into `graph`, its tensors are disposed after it.
+   * Calls `work` as the traced function of one program: its ops go into `graph`, its tensors are disposed after it. Functions in
+   * it may update `states`.
    * @throws what `work` throws, and RepulsorError when it read a value that does not exist yet, whatever it made of that
    */
-  trace(graph: Graph, sites: OpSites, work: () => void): void {
-    this.#binding.trace(graph, sites, () => onBackend(BACKEND, () => sites.during(() => tf.tidy(work))));
+  trace(graph: Graph, sites: OpSites, states: StatesInPlace, work: () => void): void {
+    graph.states = states;
+    try {
+      this.#binding.trace(graph, sites, () => onBackend(BACKEND, () => sites.during(() => tf.tidy(work))));
+    } finally {
+      graph.states = null;
+    }
   }
 
   /** A tensor for an output of the graph that is being traced. */
@@ -122,11 +129,12 @@ export class GraphBackend {
       shape: [...input.shape],
       type: DATA_TYPE[input.dtype as 'float32'],
     }));
-    const states = graph.states?.of(given.slice(0, count));
-    if (!states) return null;
+    const inPlace = graph.states;
+    const states = inPlace?.of(given.slice(0, count));
+    if (!inPlace || !states) return null;
     const others = given.slice(count);
     const specs = [...others, ...states.map(() => ({ shape: [], type: DATA_TYPE.resource }))];
-    const signature = `${name} in place ${JSON.stringify(given.map(({ shape, type }) => ({ shape, type })))}`;
+    const signature = `${name}, ${count} in place ${JSON.stringify(given.map(({ shape, type }) => ({ shape, type })))}`;
     const definition = graph.function(signature, specs, (body, fed) =>
       binding.within(body, () => {
         const handles = fed.slice(others.length);
@@ -143,7 +151,7 @@ export class GraphBackend {
         return [];
       }),
     );
-    const { call, values } = graph.states!.update(graph, definition, others, states);
+    const { call, values } = inPlace.update(graph, definition, others, states);
     binding.note(call);
     return values.map((at, i) => {
       graph.setShape(at, given[i]!.shape);

@@ -14,7 +14,7 @@ import { StatesInPlace } from './states-in-place.ts';
 export interface Variable {
   readonly handle: Output;
   readonly read: Operation;
-  /** What a reader may keep while steps go on: a copy where they write into the variable's own memory. */
+  /** What a reader may keep while steps go on: a copy where they write rows into it. */
   readonly value: Output;
   readonly written: Output;
   readonly write: Operation;
@@ -64,14 +64,13 @@ export function trace(
   const inputs = new Map<string, Output>();
   const bytes = new Map<string, Output>();
   const outputs = new Map<string, { at: Output; dtype: DType; shape: number[] }>();
-  const assigns: Operation[] = [];
+  const assigns = new Set<Operation>();
   const ends: Operation[] = [];
 
   const inPlace = new StatesInPlace(
     [...variables].map(([name, variable]) => ({ ...variable, type: DATA_TYPE[definition.state[name]!.dtype] })),
   );
-  graph.states = inPlace;
-  backend.trace(graph, sites, () => {
+  backend.trace(graph, sites, inPlace, () => {
     const state: Tensors = {};
     for (const [name, spec] of Object.entries(definition.state)) {
       state[name] = backend.tensor(
@@ -116,7 +115,7 @@ export function trace(
     const next = returned.filter(([name, value]) => {
       const update = inPlace.updateOf(variables.get(name)!);
       if (update?.next.pointer !== value.oper) return true;
-      assigns.push(update.call);
+      assigns.add(update.call);
       return false;
     });
     // The function may have updated a state and return the old one for it, by its name or by not naming it.
@@ -128,22 +127,22 @@ export function trace(
     const written: WrittenRows[] = [];
     for (const [name, value] of [...whole, ...scattered]) {
       const variable = variables.get(name)!;
-      // Another trace could keep in one state what this one overwrites in another.
-      const rows = onlyTrace ? rowsWritten(graph, value, variable.read) : null;
+      const update = inPlace.updateOf(variable);
+      // Another trace could keep in one state what this one overwrites in another; and one that is updated is not what was read.
+      const rows = onlyTrace && update === null ? rowsWritten(graph, value, variable.read) : null;
       if (rows === null) {
         const type = { type: DATA_TYPE[definition.state[name]!.dtype] };
-        const update = inPlace.updateOf(variable);
         // Of a state that was updated where it lies all others shall have seen that, too, before it is given another value.
         const after = update === null ? [variable.read] : [update.call, update.next];
-        assigns.push(graph.add('AssignVariableOp', [variable.handle, value], { dtype: type }, after));
+        assigns.add(graph.add('AssignVariableOp', [variable.handle, value], { dtype: type }, after));
       } else {
         written.push(rows);
         variables.set(name, { ...variable, value: output(graph.add('DeepCopy', [output(variable.read)])) });
       }
     }
-    assigns.push(...writeInPlace(graph, written, [...assigns, ...ends]));
+    for (const write of writeInPlace(graph, written, [...assigns, ...ends])) assigns.add(write);
   });
-  return { inputs, bytes, outputs, assigns };
+  return { inputs, bytes, outputs, assigns: [...assigns] };
 }
 
 function addVariable(graph: Graph, name: string, shape: readonly number[], type: number): Variable {
