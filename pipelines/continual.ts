@@ -15,7 +15,7 @@ export default definePipeline({
   source: { topic: 'images', follow: true, from: 'earliest' },
   operators: { shuffle: 1_000, batch: 32 },
   model: { input: [28, 28, 1], patch: 4, width: 64, depth: 4, heads: 2, classes: 10, timeScale: 10 },
-  losses: { repulsion: { lambda: 0.05, queue: 4_096, ramp: 500, keyMomentum: 0.99 } },
+  losses: { repulsion: { lambda: 0.05, queue: 1_024, ramp: 500, keyMomentum: 0.99 } },
   optimizer: { learningRate: 1e-3, beta2: 0.99, warmup: 100, clip: 1, ema: 0.999 },
   commit: { everySteps: 1_000, everySeconds: 60 },
   evaluation: { everySteps: 1_000 },

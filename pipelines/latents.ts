@@ -17,7 +17,7 @@ export default definePipeline({
   source: { topic: 'latents', follow: false },
   operators: { shuffle: 10_000, batch: 32, latentScale: 1.3 },
   model: { input: [7, 7, 4], patch: 1, width: 64, depth: 4, heads: 2, classes: 10, timeScale: 10 },
-  losses: { repulsion: { lambda: 0.05, queue: 4_096, ramp: 500, keyMomentum: 0.99 } },
+  losses: { repulsion: { lambda: 0.05, queue: 1_024, ramp: 500, keyMomentum: 0.99 } },
   optimizer: { learningRate: 4e-3, beta2: 0.99, warmup: 100, decayShare: 0.5, clip: 1, ema: 0.995 },
   steps: 4_500,
   commit: { everySteps: 100 },

@@ -11,7 +11,7 @@ import { definePipeline, type Pipeline } from '../../src/trainer/pipeline.ts';
  *
  * - `a`: 6 blocks of width 192 on 64 tokens, batch 64: large products over small matrices;
  * - `b`: SiT-S/2, the smallest published model, on latents of 32 x 32 x 4: 12 blocks of width 384 on 256 tokens, batch 8;
- * - `c`: the digits pipeline's own, where small ops and overheads rule.
+ * - `c`: the digits pipeline's own but for the queue, where small ops and overheads rule.
  */
 export const SHAPES = ['a', 'b', 'c'] as const;
 
@@ -44,7 +44,7 @@ const PIPELINES: Record<Shape, () => Pipeline | Promise<Pipeline>> = {
       operators: { batch: 8 },
       model: { ...sitModel('SiT-S/2'), input: [32, 32, 4], classes: 1_000 },
     }),
-  c: () => loadPipeline(DIGITS, []),
+  c: () => loadPipeline(DIGITS, [`losses.repulsion.queue=${shared.losses.repulsion.queue}`]),
 };
 
 /**

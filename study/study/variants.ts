@@ -10,13 +10,16 @@ export interface Variant {
 }
 
 export const PLAIN = 'plain';
-/** What the pipeline of the digits is set to. */
+/** The point that the others differ from by one thing. The pipeline of the digits has its settings, but K 1,024. */
 export const MAIN = 'momentum-0.99-centred-4096';
 export const EQUAL_TIME = `${MAIN}-equal-time`;
 
 const REPULSION = 'losses.repulsion';
-/** What the loss of Wang and He (2025) repels: all activations of the block as they are, without a head. */
-const ACTIVATIONS = [
+/** The loss of Wang and He (2025): all activations of the block as they are, no head, no queue. */
+const DISPERSIVE = [
+  `${REPULSION}.queue=0`,
+  `${REPULSION}.keyMomentum=null`,
+  `${REPULSION}.projection.centre=false`,
   `${REPULSION}.projection.pool=flatten`,
   `${REPULSION}.projection.head=identity`,
   `${REPULSION}.projection.normalize=false`,
@@ -28,7 +31,6 @@ const keys = (momentum: number | null, centre: boolean): readonly string[] => [
   `${REPULSION}.keyMomentum=${momentum}`,
   `${REPULSION}.projection.centre=${centre}`,
 ];
-const DISPERSIVE = [...keys(null, false), `${REPULSION}.queue=0`, ...ACTIVATIONS];
 const KEYS = keys(0.99, true);
 const CURRENT = keys(null, true);
 
@@ -59,11 +61,9 @@ export const DIGIT_VARIANTS: readonly Variant[] = [
   repulsor('momentum-0.99-centred-16384', 1, KEYS, 16_384),
   repulsor(`${MAIN}-tau-0.1`, 3, KEYS, 4_096, [`${REPULSION}.form.tau=0.1`]),
   repulsor(`${MAIN}-tau-2`, 3, KEYS, 4_096, [`${REPULSION}.form.tau=2`]),
-  repulsor('current-no-head-4096', 4, CURRENT, 4_096, [`${REPULSION}.projection.head=identity`]),
-  repulsor('current-activations-1024', 4, CURRENT, 1_024, ACTIVATIONS),
 ];
 
-export const EMOJI_VARIANTS: readonly Variant[] = core(2);
+export const EMOJI_VARIANTS: readonly Variant[] = [...core(2), repulsor('momentum-0.99-centred-1024', 2, KEYS, 1_024)];
 
 /** The variant of equal steps that trains the same way. */
 export const twinOf = (name: string): string => (name === EQUAL_TIME ? MAIN : name);
@@ -82,8 +82,6 @@ const TITLES: Readonly<Record<string, string>> = {
   'momentum-0.99-centred-16384': 'K 16,384',
   [`${MAIN}-tau-0.1`]: 'tau 0.1',
   [`${MAIN}-tau-2`]: 'tau 2',
-  'current-no-head-4096': 'current keys, no head',
-  'current-activations-1024': 'K 1,024, current keys, all activations',
 };
 
 export const titleOf = (name: string): string => TITLES[name] ?? name;
