@@ -2,7 +2,7 @@ import { definePipeline } from 'repulsor';
 
 /**
  * The digits: 9,000 handwritten images, and 1,000 more that are held out to measure it by; a SiT of 330 thousand parameters, and
- * a model that draws them after some four minutes on two cores. The same file trains from a broker: `repulsor train pipelines/digits.ts --log kafka://...`.
+ * a model that draws them after some three minutes on two cores. The same file trains from a broker: `repulsor train pipelines/digits.ts --log kafka://...`.
  */
 export default definePipeline({
   name: 'digits',
