@@ -66,7 +66,10 @@ export function project(
   const layers = widths(settings, width, tokens).length - 1;
   for (let i = 0; i < layers; i++) {
     const layer = `${head}.${2 * i}`;
-    z = linear(i === 0 ? z : silu(z), parameters[`${layer}.weight`], parameters[`${layer}.bias`]) as Tensor2D;
+    const [weight, bias] = [parameters[`${layer}.weight`], parameters[`${layer}.bias`]];
+    // What is the same in all vectors goes with their mean: its gradient would be rounding, of which Adam makes whole steps.
+    const isLost = settings.centre && i === layers - 1;
+    z = linear(i === 0 ? z : silu(z), weight, isLost ? tf.zerosLike(bias) : bias) as Tensor2D;
   }
   if (settings.centre) z = tf.sub(z, tf.mean(z, 0, true));
   return settings.normalize ? unitRows(z) : z;

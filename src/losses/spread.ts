@@ -58,7 +58,7 @@ export function spread(
     // While the queue is empty there is nothing to be far from.
     found['shift'] = measured(tf.mul(tf.minimum(count, 1), tf.sum(tf.squaredDifference(mean, meanRow))));
     // The mean of the products of all pairs is the product of the means: a mean cosine when the projection normalises.
-    found['similarity'] = unit ? tf.sum(tf.mul(mean, meanRow)) : cosineOfMeans(mean, meanRow);
+    found['similarity'] = scale === null ? tf.sum(tf.mul(mean, meanRow)) : cosineOfMeans(mean, meanRow, scale);
   }
   return found;
 }
@@ -86,7 +86,8 @@ function squaredScale(z: Tensor2D, mean: Tensor, queue: QueueBefore | null, cent
   return tf.maximum(tf.div(tf.add(ofBatch, ofRows), tf.add(1, there)), 1e-30);
 }
 
-function cosineOfMeans(a: Tensor, b: Tensor): Tensor {
-  const squares = tf.mul(tf.sum(tf.square(a)), tf.sum(tf.square(b)));
-  return tf.mul(tf.sum(tf.mul(a, b)), tf.rsqrt(tf.maximum(squares, 1e-30)));
+/** 0 where a mean is nothing beside the vectors, as that of centred ones is: its direction would be rounding. */
+function cosineOfMeans(a: Tensor, b: Tensor, scale: Tensor): Tensor {
+  const squared = (of: Tensor) => tf.maximum(tf.sum(tf.square(of)), tf.maximum(tf.mul(scale, 1e-4), 1e-30));
+  return tf.div(tf.sum(tf.mul(a, b)), tf.mul(tf.sqrt(squared(a)), tf.sqrt(squared(b))));
 }

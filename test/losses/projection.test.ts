@@ -53,6 +53,20 @@ describe('the projection', () => {
     expect(projectionSpecs({ ...base, head: 'identity' }, D, N)).toEqual([]);
   });
 
+  it('has no gradient at all, not even of rounding, in the bias that centring takes away', () => {
+    const layout = parameterLayout(projectionSpecs(base, D, N));
+    const biasGradient = (centre: boolean): number[] => {
+      const away = (flat: tf.Tensor1D) =>
+        tf.sum(
+          tf.square(tf.sub(project(tf.tensor3d(features, [B, N, D]), unpack(flat, layout), { ...base, centre }), 0.3)),
+        );
+      const flat = tf.grad(away as (x: tf.Tensor) => tf.Scalar)(tf.tensor1d(normals(2, 'head', 0, layout.size)));
+      return [...unpack(flat as tf.Tensor1D, layout)['head.2.bias']!.dataSync()];
+    };
+    expect(biasGradient(true)).toEqual([0, 0, 0, 0, 0, 0]);
+    for (const one of biasGradient(false)) expect(Math.abs(one)).toBeGreaterThan(1e-6);
+  });
+
   it('of a zero vector is zero, with a finite gradient', () => {
     const settings = { ...base, head: 'identity' } as const;
     const zero = tf.zeros([2, 1, 3]);

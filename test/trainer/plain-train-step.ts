@@ -209,10 +209,14 @@ export function plainTrainStep(
     const dot = (a: readonly number[], c: readonly number[]) => a.reduce((sum, v, n) => sum + v * c[n]!, 0);
     const similarity = mean(z.flatMap((a) => old.map((c) => dot(a, c))));
     const means = [centre(z), centre(old)] as const;
+    const lengths = means.map((of) => Math.hypot(...of));
+    const nothing = Math.min(...lengths) < 1e-2 * Math.sqrt(scale);
     report[`similarity${suffix}`] =
       settings.projection.normalize || old.length === 0
         ? similarity
-        : dot(...means) / Math.hypot(...means[0]) / Math.hypot(...means[1]);
+        : nothing
+          ? 0
+          : dot(...means) / lengths[0]! / lengths[1]!;
   }
   if (slow) next.slow = plainEma(state.slow, moved.parameters, settings.keyMomentum!);
   if (settings.queue === 0) return { state: next, report, keys: [] };
