@@ -88,6 +88,6 @@ function squaredScale(z: Tensor2D, mean: Tensor, queue: QueueBefore | null, cent
 
 /** 0 where a mean is nothing beside the vectors, as that of centred ones is: its direction would be rounding. */
 function cosineOfMeans(a: Tensor, b: Tensor, scale: Tensor): Tensor {
-  const squared = (of: Tensor) => tf.maximum(tf.sum(tf.square(of)), tf.maximum(tf.mul(scale, 1e-4), 1e-30));
+  const squared = (of: Tensor) => tf.maximum(tf.sum(tf.square(of)), tf.mul(scale, 1e-4));
   return tf.div(tf.sum(tf.mul(a, b)), tf.mul(tf.sqrt(squared(a)), tf.sqrt(squared(b))));
 }

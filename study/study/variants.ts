@@ -10,7 +10,7 @@ export interface Variant {
 }
 
 export const PLAIN = 'plain';
-/** The point that the others differ from by one thing. The pipeline of the digits has its settings, but K 1,024. */
+/** The point that the others differ from as their names say. The pipeline of the digits has its settings, but K 1,024. */
 export const MAIN = 'momentum-0.99-centred-4096';
 export const EQUAL_TIME = `${MAIN}-equal-time`;
 
