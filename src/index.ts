@@ -77,7 +77,7 @@ export { knnAccuracy } from './statistics/knn-accuracy.ts';
 export { linearProbe } from './statistics/linear-probe.ts';
 export { type Prdc, type PrdcSettings, prdc, precisionRecall } from './statistics/prdc.ts';
 export { uniformity } from './statistics/uniformity.ts';
-export { valueAndGradient } from './trainer/gradient.ts';
+export { valueAndGradients } from './trainer/gradient.ts';
 export { definePipeline, type Pipeline, type PipelineInput } from './trainer/pipeline.ts';
 export type { GuidanceSettings, SolverSettings } from './trainer/sampling-settings.ts';
 export { type Affine, scoreFrom, velocityFrom } from './transport/conversions.ts';

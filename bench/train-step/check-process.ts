@@ -8,10 +8,11 @@ import { type ParameterLayout, views } from '../../src/model/parameters.ts';
 import { nullClass } from '../../src/model/sit.ts';
 import { learningRateAt, queueWeightAt } from '../../src/optim/schedule.ts';
 import { normals, uniforms } from '../../src/random/philox.ts';
+import { halfNames, inHalves, joinHalves } from '../../src/trainer/halves.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import { blocksOf } from '../../src/trainer/repulsion-settings.ts';
 import { compileStep, runStep } from '../../src/trainer/run-step.ts';
-import { initialState, trainLayout } from '../../src/trainer/train-state.ts';
+import { hasSlowCopy, initialState, trainLayout } from '../../src/trainer/train-state.ts';
 import { reportNames } from '../../src/trainer/train-step.ts';
 import { trainingLanes } from '../../src/trainer/training-lanes.ts';
 import { task } from '../child.ts';
@@ -42,17 +43,13 @@ const firstStep = (losses.repulsion?.start ?? 0) + Math.max(1, Math.ceil(ramp / 
 /** Weights that leave no gradient at zero, as the initial ones would; a copy that differs; a queue three quarters full. */
 function givenState(): HostTensors {
   const state = initialState(pipeline);
-  const stir = (name: string, by: number): void => {
-    const { data } = state[name]!;
-    const noise = normals(0, `bench/${name}`, 0, data.length);
-    for (let i = 0; i < data.length; i++) data[i] = data[i]! + by * noise[i]!;
+  const stirred = (from: HostTensor['data'], name: string, by: number): Float32Array => {
+    const noise = normals(0, `bench/${name}`, 0, from.length);
+    return Float32Array.from(from, (value, i) => value + by * noise[i]!);
   };
-  stir('params', 0.02);
-  state['ema']!.data.set(state['params']!.data);
-  if (state['slow'] !== undefined) {
-    state['slow'].data.set(state['params']!.data);
-    stir('slow', 0.005);
-  }
+  const params = stirred(joinHalves(state, 'params').data, 'params', 0.02);
+  Object.assign(state, inHalves('params', params, layout), inHalves('ema', params.slice(), layout));
+  if (hasSlowCopy(pipeline)) Object.assign(state, inHalves('slow', stirred(params, 'slow', 0.005), layout));
   const rows = state['queue.rows'];
   if (rows !== undefined) {
     const [k, dim] = rows.shape as [number, number];
@@ -66,13 +63,14 @@ function givenState(): HostTensors {
 
 const state = givenState();
 const { engine } = await openEngine({ name: 'native', threads, lanes: trainingLanes(pipeline) });
-const before = new Map(['params', 'ema', 'slow'].flatMap((name) => (state[name] ? [[name, state[name].data]] : [])));
+const weights = ['params', 'ema', ...(hasSlowCopy(pipeline) ? ['slow'] : [])];
+const before = new Map(weights.map((name) => [name, joinHalves(state, name).data]));
 
 const scalar = (value: number): HostTensor => ({ shape: [1], dtype: 'float32', data: Float32Array.of(value) });
 const exported: Record<string, HostTensor> = {};
 const parts = (name: string): void => {
-  if (state[name] === undefined) return;
-  for (const [part, { shape, data }] of Object.entries(views(state[name].data as Float32Array, layout)))
+  if (!weights.includes(name)) return;
+  for (const [part, { shape, data }] of Object.entries(views(joinHalves(state, name).data as Float32Array, layout)))
     exported[`${name}/${part}`] = { shape, dtype: 'float32', data };
 };
 parts('params');
@@ -110,11 +108,11 @@ for (const [i, step] of stepNumbers.entries()) {
   const { total, flow, gradientNorm, repulsion } = all;
   terms.push({ total, flow, gradientNorm, ...(repulsion !== undefined && { repulsion }) } as Record<string, number>);
 }
-const after = await program.readState([...before.keys()]);
+const after = await program.readState(weights.flatMap(halfNames));
 const moved = Object.fromEntries(
   [...before].map(([name, then]) => [
     name,
-    distance(then, after[name]!.data, name === 'slow' ? keyParts(layout) : null),
+    distance(then, joinHalves(after, name).data, name === 'slow' ? keyParts(layout) : null),
   ]),
 );
 process.stdout.write(`${JSON.stringify({ steps: terms, moved } satisfies CheckOutcome)}\n`);

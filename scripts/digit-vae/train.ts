@@ -4,7 +4,7 @@ import { initialParameters, unpack } from '../../src/model/parameters.ts';
 import { adamwInit, adamwUpdate } from '../../src/optim/adamw.ts';
 import { learningRateAt } from '../../src/optim/schedule.ts';
 import { permutation } from '../../src/random/philox.ts';
-import { valueAndGradient } from '../../src/trainer/gradient.ts';
+import { valueAndGradients } from '../../src/trainer/gradient.ts';
 import { IMAGE, LATENT, vaeLayout, vaeLoss } from './model.ts';
 
 export interface VaeTraining {
@@ -30,13 +30,16 @@ export async function trainVae(engine: Engine, { images, steps, seed, onStep }: 
   const { m, v } = adamwInit(layout.size);
   const fn: ProgramFunction = (state, inputs, random) => {
     const z = random.normal('posterior', [BATCH, ...LATENT]);
-    const { gradient, byProducts } = valueAndGradient((flat) => {
-      const { loss, error } = vaeLoss(inputs['images']!, z, unpack(flat, layout));
-      return { value: loss, byProducts: { error } };
-    }, state['params'] as Tensor1D);
+    const { gradients, byProducts } = valueAndGradients(
+      (flat) => {
+        const { loss, error } = vaeLoss(inputs['images']!, z, unpack(flat, layout));
+        return { value: loss, byProducts: { error } };
+      },
+      [state['params'] as Tensor1D],
+    );
     const moments = { m: state['m'] as Tensor1D, v: state['v'] as Tensor1D };
     const [rate, step] = [inputs['rate'] as Scalar, inputs['step'] as Scalar];
-    const next = adamwUpdate(gradient, moments, state['params'] as Tensor1D, rate, step, ADAM);
+    const next = adamwUpdate(gradients[0]!, moments, state['params'] as Tensor1D, rate, step, ADAM);
     return { state: { params: next.parameters, ...next.state }, outputs: { error: byProducts.error } };
   };
   const program = await engine.compile({

@@ -2,6 +2,7 @@ import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Log } from '../log/log.ts';
 import { openImageReader } from '../registry/open-image-reader.ts';
+import { halfNames, joinHalves } from '../trainer/halves.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import type { Probe } from '../trainer/probe.ts';
 import type { EvaluationReport } from '../trainer/report.ts';
@@ -44,7 +45,7 @@ export function openProbe(settings: ProbeSettings): Probe | null {
     afterStep(step, program) {
       if (step % everySteps !== 0 || running !== null) return;
       // Asked for before the next step is, so it is the state between the two.
-      const held = program.snapshot(['params']);
+      const held = program.snapshot(halfNames('params'));
       running = measure(step, held)
         .catch((error: Error) => onWarning(`step ${step} was not evaluated: ${error.message}`))
         .finally(() => {
@@ -71,7 +72,7 @@ export function openProbe(settings: ProbeSettings): Probe | null {
       });
       const features = await opened;
       ({ labels } = features);
-      views = await features.of(snapshot.tensors['params']!);
+      views = await features.of(joinHalves(snapshot.tensors, 'params'));
     } finally {
       snapshot.release();
     }

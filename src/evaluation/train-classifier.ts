@@ -5,7 +5,7 @@ import { initialParameters, sizeOf } from '../model/parameters.ts';
 import { adamwInit, adamwUpdate } from '../optim/adamw.ts';
 import { learningRateAt } from '../optim/schedule.ts';
 import { permutation } from '../random/philox.ts';
-import { valueAndGradient } from '../trainer/gradient.ts';
+import { valueAndGradients } from '../trainer/gradient.ts';
 import { type ClassifierSettings, classifierLayout, classify } from './classifier.ts';
 import { perturb } from './perturb.ts';
 
@@ -97,9 +97,9 @@ function classifierStep(settings: ClassifierSettings): ProgramFunction {
       const right = tf.mul(tf.oneHot(inputs['labels'] as Tensor1D, settings.classes), tf.logSoftmax(logits));
       return { value: tf.neg(tf.mean(tf.sum(right, 1))) as Scalar, byProducts: {} as Record<string, Tensor> };
     };
-    const { value, gradient } = valueAndGradient(loss, state['params'] as Tensor1D);
+    const { value, gradients } = valueAndGradients(loss, [state['params'] as Tensor1D]);
     const updated = adamwUpdate(
-      gradient,
+      gradients[0]!,
       { m: state['m'] as Tensor1D, v: state['v'] as Tensor1D },
       state['params'] as Tensor1D,
       inputs['learningRate'] as Scalar,

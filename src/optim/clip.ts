@@ -2,9 +2,9 @@ import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { sumOfSquares } from '../engine/sum-of-squares.ts';
 
-/** Global L2 norm of a flat vector. It has no gradient. */
-export function norm(vector: Tensor1D): Scalar {
-  return tf.sqrt(sumOfSquares(vector));
+/** Global L2 norm of one flat vector in parts. It has no gradient. */
+export function norm(parts: readonly Tensor1D[]): Scalar {
+  return tf.sqrt(parts.map(sumOfSquares).reduce((sum, part) => tf.add(sum, part)));
 }
 
 /** The gradient scaled down to norm `limit` where its norm exceeds it (Pascanu et al. 2013); null leaves it alone. */

@@ -13,6 +13,7 @@ import { appendRows, negativesOf, type QueueHistory, queueDigest } from '../memo
 import type { ParameterLayout } from '../model/parameters.ts';
 import { beginPosition } from '../operators/begin-position.ts';
 import { type Since, spellSince } from '../operators/since.ts';
+import { halfNames, inHalves, joinHalves } from './halves.ts';
 import { type Pipeline, topicsOf } from './pipeline.ts';
 import { blocksOf, hasSecondView } from './repulsion-settings.ts';
 import { stateToTrain } from './run-step.ts';
@@ -101,15 +102,12 @@ function carriedOver(pipeline: Pipeline, origin: RestoredState): Begun {
   checkModel(pipeline, origin);
   const { state: initial, queue } = stateToTrain(pipeline, null);
   const layout = trainLayout(pipeline);
-  const wanted = ['params', 'ema', ...(origin.state['keys'] === undefined ? [] : ['slow'])];
-  const { params, ema, slow } = fromBlobs(withProjection(origin.state, initial, layout), wanted, layout);
-  const state: HostTensors = { ...initial, params: params!, ema: ema! };
-  const carried = ['params', 'ema'];
-  if (hasSlowCopy(pipeline)) {
-    // Without one of the origin's the copy begins where the weights are, as it does at a run's beginning.
-    state['slow'] = slow ?? { ...params!, data: params!.data.slice() };
-    if (slow !== undefined) carried.push('slow');
-  }
+  const carried = ['params', 'ema', ...(hasSlowCopy(pipeline) && origin.state['keys'] !== undefined ? ['slow'] : [])];
+  const blobs = withProjection(origin.state, initial, layout);
+  const state: HostTensors = { ...initial, ...fromBlobs(blobs, carried.flatMap(halfNames), layout) };
+  // Without one of the origin's the copy begins where the weights are, as it does at a run's beginning.
+  if (hasSlowCopy(pipeline) && !carried.includes('slow'))
+    Object.assign(state, inHalves('slow', joinHalves(state, 'params').data as Float32Array, layout));
   const negatives = queue !== null && queueFits(pipeline, origin) ? rowsOf(origin.queue!, origin.commit.step) : [];
   for (const rows of negatives) appendRows(queue!, rows);
   if (negatives.length > 0) carried.push('queue');
@@ -133,7 +131,7 @@ function checkModel({ model }: Pipeline, { commit }: RestoredState): void {
 
 /** The origin's blobs; a projection that it has not (imported weights have none) begins by the seed. */
 function withProjection(blobs: StateBlobs, initial: HostTensors, layout: ParameterLayout): StateBlobs {
-  const fresh = toBlobs({ params: initial['params']! }, layout)['model']!;
+  const fresh = toBlobs(initial, layout)['model']!;
   const projection = Object.entries(fresh).filter(([name]) => name.startsWith('head.'));
   const whole = (blob: HostTensors) => ({ ...Object.fromEntries(projection), ...blob });
   const named = Object.entries(blobs).map(([name, blob]) => [

@@ -5,23 +5,36 @@ import { fusedUpdate } from '../engine/fused.ts';
 import { adamwUpdate } from '../optim/adamw.ts';
 import { clipByNorm } from '../optim/clip.ts';
 import { emaUpdate } from '../optim/ema.ts';
+import { halfName } from './halves.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /**
  * The new `params`, `adam.m`, `adam.v`, `ema` and (with momentum keys) `slow`: AdamW on the clipped gradient, then the averages
- * that follow the new parameters. One op that reads each flat vector once and writes it where it lies (an engine that can),
- * where each formula by itself would be several passes and a new vector each.
+ * that follow the new parameters. Of each half one op, which reads every vector once and writes it where it lies (an engine that
+ * can), where each formula by itself would be several passes and a new vector each.
  */
 export function optimizerStep(
-  { optimizer, losses }: Pipeline,
+  pipeline: Pipeline,
   state: Tensors,
-  gradient: Tensor1D,
+  gradients: readonly Tensor1D[],
   gradientNorm: Scalar,
   learningRate: Scalar,
   step: Scalar,
 ): Tensors {
-  const names = ['params', 'adam.m', 'adam.v', 'ema', ...('slow' in state ? ['slow'] : [])];
-  const inputs = [gradient, gradientNorm, learningRate, step];
+  const next: Tensors = {};
+  for (const [half, gradient] of gradients.entries())
+    Object.assign(next, stepOfHalf(pipeline, state, half, gradient, gradientNorm, learningRate, step));
+  return next;
+}
+
+function stepOfHalf(
+  { optimizer, losses }: Pipeline,
+  state: Tensors,
+  half: number,
+  ...inputs: [gradient: Tensor1D, gradientNorm: Scalar, learningRate: Scalar, step: Scalar]
+): Tensors {
+  const vectors = ['params', 'adam.m', 'adam.v', 'ema', 'slow'].map((vector) => halfName(vector, half));
+  const names = vectors.filter((name) => name in state);
   const before = names.map((name) => state[name]!);
   const next = fusedUpdate('optimizer', before, inputs, (...all) => {
     const [params, m, v, ...averages] = all.slice(0, names.length) as Tensor1D[];

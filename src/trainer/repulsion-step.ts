@@ -7,10 +7,11 @@ import { secondView } from '../losses/second-view.ts';
 import { type KeysOf, spread } from '../losses/spread.ts';
 import { countingMask, enqueue, type NegativeQueue, queueOf, validMask } from '../memory-bank/queue.ts';
 import { joinLanes, lanesOf } from '../model/lanes.ts';
-import { type ParameterLayout, unpack } from '../model/parameters.ts';
+import type { ParameterLayout } from '../model/parameters.ts';
 import { nullClass, type SiTInput, sitFeatures } from '../model/sit.ts';
 import { PATHS } from '../transport/transport.ts';
 import { drawTime } from './draw-time.ts';
+import { halvesIn, unpackHalves } from './halves.ts';
 import type { Pipeline } from './pipeline.ts';
 import { blocksOf, hasSecondView, headOf, type RepulsionSettings, usesSlowCopy } from './repulsion-settings.ts';
 
@@ -106,8 +107,8 @@ export function beginRepulsion(pipeline: Pipeline, settings: RepulsionSettings, 
   function ahead(): Tensor2D[] | null {
     const twoViews = hasSecondView(settings);
     if (!usesSlowCopy(settings) && !twoViews) return null;
-    const flat = state[usesSlowCopy(settings) ? 'slow' : 'params'] as Tensor1D;
-    const parameters = unpack(flat, begun.layout);
+    const halves = halvesIn(state, usesSlowCopy(settings) ? 'slow' : 'params');
+    const parameters = unpackHalves(halves, begun.layout);
     const parts = lanesOf(twoViews ? second() : input, begun.lanes);
     const features = parts.map(({ part }) => sitFeatures(parameters, pipeline.model, part, blocks));
     return blocks.map((block, i) => {

@@ -2,42 +2,48 @@ import type { StateBlobs } from '../checkpoint/state-blobs.ts';
 import type { Engine, HostTensor, HostTensors } from '../engine/engine.ts';
 import { RepulsorError } from '../errors.ts';
 import { type ParameterLayout, views } from '../model/parameters.ts';
+import { halfName, halfNames, halvesOf } from './halves.ts';
 import type { Pipeline } from './pipeline.ts';
 import { hasSlowCopy } from './train-state.ts';
 
-/** State entries that a commit stores as blobs, by blob. The queue is not among them: its topic holds it. */
-const BLOBS = {
-  model: { params: '' },
-  ema: { ema: '' },
-  optimizer: { 'adam.m': 'm.', 'adam.v': 'v.' },
-  keys: { slow: '' },
-} as const satisfies Record<string, Record<string, string>>;
+/** Vectors of the state that a commit stores, each a blob's, its tensors' names behind a prefix. The queue has its topic. */
+const STORED = [
+  { vector: 'params', blob: 'model', prefix: '' },
+  { vector: 'ema', blob: 'ema', prefix: '' },
+  { vector: 'adam.m', blob: 'optimizer', prefix: 'm.' },
+  { vector: 'adam.v', blob: 'optimizer', prefix: 'v.' },
+  { vector: 'slow', blob: 'keys', prefix: '' },
+] as const;
 
-/** The entries of a pipeline's train state that go into blobs. */
+/** The entries of a pipeline's train state that go into blobs: the halves of vectors. */
 export function blobEntries(pipeline: Pipeline): string[] {
-  const stored: string[] = Object.values(BLOBS).flatMap((entries) => Object.keys(entries));
-  return stored.filter((name) => name !== 'slow' || hasSlowCopy(pipeline));
+  const vectors = STORED.map(({ vector }) => vector).filter((vector) => vector !== 'slow' || hasSlowCopy(pipeline));
+  return vectors.flatMap(halfNames);
 }
 
-/** Flat vectors to named tensors, which are views of them: no copy. */
+/** Halves of flat vectors to named tensors, which are views of them: no copy. */
 export function toBlobs(state: HostTensors, layout: ParameterLayout): StateBlobs {
   const blobs: Record<string, HostTensors> = {};
-  for (const [blob, entries] of Object.entries(BLOBS)) {
-    for (const [entry, prefix] of Object.entries(entries)) {
-      const flat = state[entry];
+  const halves = halvesOf(layout);
+  for (const { vector, blob, prefix } of STORED)
+    for (const [i, half] of halves.entries()) {
+      const flat = state[halfName(vector, i)];
       if (flat === undefined) continue;
       blobs[blob] ??= {};
-      for (const [name, tensor] of Object.entries(views(flat.data as Float32Array, layout)))
+      for (const [name, tensor] of Object.entries(views(flat.data as Float32Array, half)))
         blobs[blob][prefix + name] = tensor;
     }
-  }
   return blobs;
 }
 
 /** Room in the engine's memory for those entries: what is read into it is copied neither by `fromBlobs` nor when it is compiled. */
 export function roomForBlobs(engine: Engine, entries: readonly string[], layout: ParameterLayout): StateBlobs {
-  const vector = () => engine.room({ shape: [layout.size], dtype: 'float32' });
-  return toBlobs(Object.fromEntries(entries.map((entry) => [entry, vector()])), layout);
+  const sizes = STORED.flatMap(({ vector }) =>
+    halvesOf(layout).map(({ size }, i) => [halfName(vector, i), size] as const),
+  );
+  const wanted = sizes.filter(([name]) => entries.includes(name));
+  const rooms = wanted.map(([name, size]) => [name, engine.room({ shape: [size], dtype: 'float32' })] as const);
+  return toBlobs(Object.fromEntries(rooms), layout);
 }
 
 /**
@@ -75,8 +81,10 @@ function commonVector(blob: HostTensors, prefix: string, layout: ParameterLayout
 /** The named entries of the train state out of a commit's blobs. @throws RepulsorError STATE_MISMATCH */
 export function fromBlobs(blobs: StateBlobs, names: readonly string[], layout: ParameterLayout): HostTensors {
   const state: HostTensors = {};
-  for (const [blob, entries] of Object.entries(BLOBS))
-    for (const [entry, prefix] of Object.entries(entries))
-      if (names.includes(entry)) state[entry] = flatten(blobs[blob] ?? {}, prefix, layout, `the blob ${blob}`);
+  for (const { vector, blob, prefix } of STORED)
+    for (const [i, half] of halvesOf(layout).entries()) {
+      const name = halfName(vector, i);
+      if (names.includes(name)) state[name] = flatten(blobs[blob] ?? {}, prefix, half, `the blob ${blob}`);
+    }
   return state;
 }

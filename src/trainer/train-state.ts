@@ -3,12 +3,13 @@ import { projectedDim, projectionSpecs } from '../losses/projection.ts';
 import { emptyQueue } from '../memory-bank/queue.ts';
 import { initialParameters, type ParameterLayout, type ParameterSpec, parameterLayout } from '../model/parameters.ts';
 import { sitSpecs } from '../model/sit.ts';
+import { halfName, halvesOf } from './halves.ts';
 import type { Pipeline } from './pipeline.ts';
 import { blocksOf, headOf, type RepulsionSettings, usesSlowCopy } from './repulsion-settings.ts';
 
 /**
- * The train state, as the engine holds it: `params`, `adam.m`, `adam.v`, `ema` and (with momentum keys) `slow`, each
- * one flat vector laid out by `trainLayout`, and the queue (src/memory-bank/queue.ts).
+ * The train state, as the engine holds it: `params`, `adam.m`, `adam.v`, `ema` and (with momentum keys) `slow`, each the two
+ * halves of a flat vector laid out by `trainLayout` (src/trainer/halves.ts), and the queue (src/memory-bank/queue.ts).
  */
 export function trainLayout(pipeline: Pipeline): ParameterLayout {
   const repulsion = pipeline.losses.repulsion;
@@ -47,26 +48,24 @@ export function hasSlowCopy(pipeline: Pipeline): boolean {
  * `compile` takes them as they are (Engine.room), and are in memory once; one state is then good for one program.
  */
 export function initialState(pipeline: Pipeline, room?: Engine['room']): HostTensors {
-  const layout = trainLayout(pipeline);
-  const zeros = (): HostTensor & { data: Float32Array } => {
-    const spec = { shape: [layout.size], dtype: 'float32' } as const;
-    const data = room === undefined ? new Float32Array(layout.size) : (room(spec).data as Float32Array).fill(0);
-    return { ...spec, data };
-  };
-  const copy = ({ data }: HostTensor): HostTensor => {
-    const one = zeros();
-    one.data.set(data);
-    return one;
-  };
-  const params = zeros();
-  initialParameters(layout, pipeline.seed, params.data);
+  const weights = ['params', 'ema', ...(hasSlowCopy(pipeline) ? ['slow'] : [])];
+  const state: HostTensors = {};
+  for (const [i, half] of halvesOf(trainLayout(pipeline)).entries()) {
+    const zeros = (): HostTensor & { data: Float32Array } => {
+      const spec = { shape: [half.size], dtype: 'float32' } as const;
+      const data = room === undefined ? new Float32Array(half.size) : (room(spec).data as Float32Array).fill(0);
+      return { ...spec, data };
+    };
+    const drawn = zeros();
+    initialParameters(half, pipeline.seed, drawn.data);
+    for (const moment of ['adam.m', 'adam.v']) state[halfName(moment, i)] = zeros();
+    for (const [k, name] of weights.entries()) {
+      const own = k === 0 ? drawn : zeros();
+      if (k > 0) own.data.set(drawn.data);
+      state[halfName(name, i)] = own;
+    }
+  }
   const repulsion = pipeline.losses.repulsion;
-  return {
-    params,
-    'adam.m': zeros(),
-    'adam.v': zeros(),
-    ema: copy(params),
-    ...(hasSlowCopy(pipeline) ? { slow: copy(params) } : {}),
-    ...(repulsion !== null && repulsion.queue > 0 ? emptyQueue(repulsion.queue, keyDim(pipeline)) : {}),
-  };
+  const queue = repulsion !== null && repulsion.queue > 0 ? emptyQueue(repulsion.queue, keyDim(pipeline)) : {};
+  return { ...state, ...queue };
 }

@@ -4,12 +4,12 @@ import { UNIT } from '../codec/unit-pixels.ts';
 import type { InputSpec, ProgramFunction, Tensors } from '../engine/engine.ts';
 import { flowMatching } from '../losses/flow-matching.ts';
 import { joinLanes, lanesOf } from '../model/lanes.ts';
-import { unpack } from '../model/parameters.ts';
 import { nullClass, type SiTInput, sit } from '../model/sit.ts';
 import { norm } from '../optim/clip.ts';
 import { PATHS } from '../transport/transport.ts';
 import { drawTime } from './draw-time.ts';
-import { valueAndGradient } from './gradient.ts';
+import { valueAndGradients } from './gradient.ts';
+import { halvesIn, unpackHalves } from './halves.ts';
 import { optimizerStep } from './optimizer-step.ts';
 import type { Pipeline } from './pipeline.ts';
 import { blocksOf, hasSecondView } from './repulsion-settings.ts';
@@ -77,8 +77,8 @@ export function trainStep(pipeline: Pipeline, lanes = 1): ProgramFunction {
     const taps = settings === null ? [] : blocksOf(settings);
     // Each has its own part of the flow loss, so that none waits for another between its forward and its backward pass.
     const parts = lanesOf({ ...input, noise, velocity }, lanes);
-    const loss = (flat: Tensor1D) => {
-      const parameters = unpack(flat, layout);
+    const loss = (...halves: Tensor1D[]) => {
+      const parameters = unpackHalves(halves, layout);
       const computed = parts.map(({ part, share }) => {
         const { output, features } = sit(parameters, model, part, taps);
         return { flow: tf.mul(flowMatching(output, part, transport), share), features };
@@ -90,16 +90,16 @@ export function trainStep(pipeline: Pipeline, lanes = 1): ProgramFunction {
       const total = tf.add(flow, tf.mul(value, settings.lambda)) as Scalar;
       return { value: total, byProducts: { flow, ...byProducts } as Tensors };
     };
-    const { value: total, gradient, byProducts } = valueAndGradient(loss, state['params'] as Tensor1D);
+    const { value: total, gradients, byProducts } = valueAndGradients(loss, halvesIn(state, 'params'));
 
-    const gradientNorm = norm(gradient);
-    const next = optimizerStep(pipeline, state, gradient, gradientNorm, inputs['learningRate'] as Scalar, step);
+    const gradientNorm = norm(gradients);
+    const next = optimizerStep(pipeline, state, gradients, gradientNorm, inputs['learningRate'] as Scalar, step);
 
     const report: Tensors = {
       total,
       flow: byProducts['flow'],
       gradientNorm,
-      parameterNorm: norm(next['params'] as Tensor1D),
+      parameterNorm: norm(halvesIn(next, 'params')),
     };
     if (repulsion === null) return { state: next, outputs: { report: stacked(report, pipeline) } };
     const ended = repulsion.end(byProducts);

@@ -17,6 +17,7 @@ import { type Beginning, checkBeginning, firstCommit } from './beginning.ts';
 import { changesInWords, FREE_SETTINGS, TUNABLE_SETTINGS } from './changed-settings.ts';
 import { Commits } from './commits.ts';
 import { engineIdentity, otherEngineInWords } from './engine-identity.ts';
+import { halfNames, joinHalves } from './halves.ts';
 import type { Headroom } from './headroom.ts';
 import { openInput } from './input.ts';
 import { type Pipeline, topicsRead } from './pipeline.ts';
@@ -157,7 +158,7 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         });
         const { ended, step, position, report, samples, seconds } = made;
         if (position !== null) await commits.finish({ step, position });
-        const { ema } = await program.readState(['ema']);
+        const ema = joinHalves(await program.readState(halfNames('ema')), 'ema');
         const later = samples - pipeline.operators.batch;
         return {
           ...{ ended, step, stepsHere: step - from.step, report, ema },

@@ -1,6 +1,6 @@
 import type { StateBlobs } from '../checkpoint/state-blobs.ts';
-import type { HostTensor } from '../engine/engine.ts';
 import { sitLayout } from '../model/sit.ts';
+import { inHalves } from '../trainer/halves.ts';
 import { toBlobs } from '../trainer/state-blobs.ts';
 import type { Weights } from './import-weights.ts';
 import { officialShapes, POSITIONS } from './official-names.ts';
@@ -13,8 +13,7 @@ export const POSITIONS_BLOB = 'positions';
  */
 export function weightsBlobs({ model, parameters, ema, positions }: Weights): StateBlobs {
   const layout = sitLayout(model);
-  const flat = (data: Float32Array): HostTensor => ({ shape: [layout.size], dtype: 'float32', data });
-  const blobs = toBlobs({ params: flat(parameters), ema: flat(ema) }, layout);
+  const blobs = toBlobs({ ...inHalves('params', parameters, layout), ...inHalves('ema', ema, layout) }, layout);
   if (positions === null) return blobs;
   const shape = officialShapes(layout, model).get(POSITIONS)!;
   return { ...blobs, [POSITIONS_BLOB]: { [POSITIONS]: { shape, dtype: 'float32', data: positions } } };

@@ -9,6 +9,7 @@ import { openOrCreateRun } from '../../src/cli/open-or-create-run.ts';
 import type { Engine, HostTensor } from '../../src/engine/engine.ts';
 import { openProbe } from '../../src/evaluation/representation-probe.ts';
 import { openLog } from '../../src/log/open-log.ts';
+import { halfNames, joinHalves } from '../../src/trainer/halves.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import type { Probe } from '../../src/trainer/probe.ts';
 import { train } from '../../src/trainer/trainer.ts';
@@ -75,11 +76,11 @@ function keepingWeights(folder: string, marks: readonly number[], inner: Probe |
     afterStep(step, program) {
       if (!marks.includes(step)) return;
       inner?.afterStep(step, program);
-      const held = program.snapshot(['ema']);
+      const held = program.snapshot(halfNames('ema'));
       const write = async () => {
         const { tensors, release } = await held;
         try {
-          await writeWeights(weightsAt(folder, step), tensors['ema']!);
+          await writeWeights(weightsAt(folder, step), joinHalves(tensors, 'ema'));
         } finally {
           release();
         }

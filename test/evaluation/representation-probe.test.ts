@@ -16,7 +16,9 @@ import { topicImages } from '../../src/evaluation/topic-images.ts';
 import type { Log } from '../../src/log/log.ts';
 import { initialParameters, unpack } from '../../src/model/parameters.ts';
 import { sitFeatures } from '../../src/model/sit.ts';
+import { norm } from '../../src/optim/clip.ts';
 import { normals } from '../../src/random/philox.ts';
+import { halvesIn, inHalves } from '../../src/trainer/halves.ts';
 import type { CommittedRun } from '../../src/trainer/open-run.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import type { EvaluationReport } from '../../src/trainer/report.ts';
@@ -122,13 +124,13 @@ test('a topic that comes later is measured from then on', async () => {
     onReport: ({ step }) => told.push(step),
     onWarning: (line) => told.push(line),
   })!;
-  const { size } = trainLayout(pipeline);
+  const layout = trainLayout(pipeline);
   const program = await engine.compile({
     name: 'weights',
     seed: 0,
-    state: { params: { shape: [size], dtype: 'float32', data: normals(0, 'weights', 0, size) } },
+    state: inHalves('params', normals(0, 'weights', 0, layout.size), layout),
     inputs: {},
-    fn: ({ params }) => ({ outputs: { sum: tf.sum(params!) } }),
+    fn: (state) => ({ outputs: { sum: norm(halvesIn(state, 'params')) } }),
   });
   probe.afterStep(10, program);
   await expect.poll(() => told, { timeout: 30_000 }).toEqual([expect.stringMatching(/^step 10 was not .*later/)]);

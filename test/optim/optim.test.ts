@@ -122,16 +122,16 @@ describe.each([
     const gradient = [3, -4, 12]; // norm 13
     it.each([null, 1, 12.9, 13, 20])('to %s scales down to that norm, and never up', (limit) => {
       const vector = tf.tensor1d(gradient);
-      const got = clipByNorm(vector, norm(vector), limit);
+      const got = clipByNorm(vector, norm([vector]), limit);
       const plain = plainClip(gradient, limit);
       got.dataSync().forEach((g, i) => void expect(g).toBeCloseTo(plain[i]!, 5));
-      expect(norm(vector).dataSync()[0]).toBeCloseTo(13, 5);
-      if (limit !== null) expect(norm(got).dataSync()[0]).toBeLessThanOrEqual(limit * (1 + 1e-6));
+      expect(norm([vector]).dataSync()[0]).toBeCloseTo(13, 5);
+      if (limit !== null) expect(norm([got]).dataSync()[0]).toBeLessThanOrEqual(limit * (1 + 1e-6));
     });
 
     it('of a zero gradient is zero', () => {
       const zero = tf.zeros([3]) as tf.Tensor1D;
-      expect([...clipByNorm(zero, norm(zero), 1).dataSync()]).toEqual([0, 0, 0]);
+      expect([...clipByNorm(zero, norm([zero]), 1).dataSync()]).toEqual([0, 0, 0]);
     });
   });
 

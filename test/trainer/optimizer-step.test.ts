@@ -1,8 +1,10 @@
 import type { Scalar, Tensor1D } from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import type { HostTensor } from '../../src/engine/engine.ts';
+import { parameterLayout } from '../../src/model/parameters.ts';
 import { norm } from '../../src/optim/clip.ts';
 import { normals } from '../../src/random/philox.ts';
+import { inHalves, joinHalves } from '../../src/trainer/halves.ts';
 import { optimizerStep } from '../../src/trainer/optimizer-step.ts';
 import { OPEN } from '../engine/engines.ts';
 import { plainAdamW, plainClip, plainEma } from '../optim/plain-optim.ts';
@@ -13,11 +15,11 @@ const N = 12_345;
 const OPTIMIZER = { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.05, clip: 20, ema: 0.97 };
 const RATE = 0.01;
 
-const vector = (data: Iterable<number>): HostTensor => ({
-  shape: [N],
-  dtype: 'float32',
-  data: Float32Array.from(data),
-});
+/** Of two of the three parameters, cut where the halves differ least. */
+const LAYOUT = parameterLayout(
+  [5_000, 1_345, 6_000].map((n, i) => ({ name: `p${i}`, shape: [n], init: { kind: 'zeros' } })),
+);
+const FIRST = 6_345;
 const drawn = (name: string): Float32Array => normals(3, name, 0, N);
 
 describe.each(Object.keys(OPEN) as (keyof typeof OPEN)[])('an optimizer step on %s', (name) => {
@@ -29,11 +31,11 @@ describe.each(Object.keys(OPEN) as (keyof typeof OPEN)[])('an optimizer step on 
     const base = tinyPipeline({ optimizer: { ...OPTIMIZER, clip } });
     const momentum = base.losses.repulsion!.keyMomentum;
     const state = {
-      params: vector(drawn('params')),
-      'adam.m': vector(new Float32Array(N)),
-      'adam.v': vector(new Float32Array(N)),
-      ema: vector(drawn('ema')),
-      ...(hasSlow && { slow: vector(drawn('slow')) }),
+      ...inHalves('params', drawn('params'), LAYOUT),
+      ...inHalves('adam.m', new Float32Array(N), LAYOUT),
+      ...inHalves('adam.v', new Float32Array(N), LAYOUT),
+      ...inHalves('ema', drawn('ema'), LAYOUT),
+      ...(hasSlow && inHalves('slow', drawn('slow'), LAYOUT)),
     };
     const scalar = { shape: [], dtype: 'float32' as const };
     const program = await engine.compile({
@@ -42,14 +44,16 @@ describe.each(Object.keys(OPEN) as (keyof typeof OPEN)[])('an optimizer step on 
       state,
       inputs: { gradient: { shape: [N], dtype: 'float32' }, rate: scalar, step: { shape: [], dtype: 'int32' } },
       fn: (before, { gradient, rate, step }) => {
-        const length = norm(gradient as Tensor1D);
-        const after = optimizerStep(base, before, gradient as Tensor1D, length, rate as Scalar, step as Scalar);
+        const gradients = tf.split(gradient as Tensor1D, [FIRST, N - FIRST]) as Tensor1D[];
+        const length = norm(gradients);
+        const after = optimizerStep(base, before, gradients, length, rate as Scalar, step as Scalar);
         return { state: after, outputs: { length } };
       },
     });
-    let plain = { parameters: [...state.params.data], m: [...state['adam.m'].data], v: [...state['adam.v'].data] };
-    let ema = [...state.ema.data];
-    let slow = [...(state.slow?.data ?? [])];
+    const zeros = new Array<number>(N).fill(0);
+    let plain = { parameters: [...drawn('params')], m: zeros, v: zeros };
+    let ema = [...drawn('ema')];
+    let slow = hasSlow ? [...drawn('slow')] : [];
     for (let step = 1; step <= 4; step++) {
       const gradient = drawn(`gradient ${step}`);
       const inputs = { gradient, rate: Float32Array.of(RATE), step: Int32Array.of(step) };
@@ -62,8 +66,9 @@ describe.each(Object.keys(OPEN) as (keyof typeof OPEN)[])('an optimizer step on 
     const found = await program.readState();
     const expected = { params: plain.parameters, 'adam.m': plain.m, 'adam.v': plain.v, ema, ...(hasSlow && { slow }) };
     for (const [entry, values] of Object.entries(expected)) {
+      const { data } = joinHalves(found, entry);
       let worst = 0;
-      for (const [i, value] of values.entries()) worst = Math.max(worst, Math.abs(found[entry]!.data[i]! - value));
+      for (const [i, value] of values.entries()) worst = Math.max(worst, Math.abs(data[i]! - value));
       expect([entry, worst < 3e-6]).toEqual([entry, true]);
     }
     program.dispose();

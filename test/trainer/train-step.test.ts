@@ -3,9 +3,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openCpuEngine, openWasmEngine } from '../../src/engine/eager/eager-engine.ts';
 import type { Engine, HostTensors, Program } from '../../src/engine/engine.ts';
+import { initialParameters } from '../../src/model/parameters.ts';
 import { nullClass } from '../../src/model/sit.ts';
 import { normals, uniforms } from '../../src/random/philox.ts';
-import { valueAndGradient } from '../../src/trainer/gradient.ts';
+import { valueAndGradients } from '../../src/trainer/gradient.ts';
+import { halfNames, inHalves, joinHalves } from '../../src/trainer/halves.ts';
 import { definePipeline, type Pipeline, type PipelineInput } from '../../src/trainer/pipeline.ts';
 import { hasSlowCopy, initialState, keyDim, trainLayout } from '../../src/trainer/train-state.ts';
 import { reportNames, stepInputs, trainStep } from '../../src/trainer/train-step.ts';
@@ -109,13 +111,14 @@ function unsettled(pipeline: Pipeline): HostTensors {
     return { ...tensor, data: Float32Array.from(tensor.data, (v, i) => v + scale * noise[i]!) };
   };
   const state = initialState(pipeline);
-  return Object.fromEntries(
-    Object.entries(state).map(([name, tensor]) => {
-      if (name === 'params') return [name, away('all', tensor, 0.3)];
-      if (name === 'ema' || name === 'slow') return [name, away(name, away('all', tensor, 0.3), 0.05)];
-      return [name, tensor];
-    }),
-  );
+  const layout = trainLayout(pipeline);
+  const settled = joinHalves(state, 'params');
+  const params = away('all', settled, 0.3);
+  for (const vector of ['params', 'ema', ...(hasSlowCopy(pipeline) ? ['slow'] : [])]) {
+    const own = vector === 'params' ? params : away(vector, params, 0.05);
+    Object.assign(state, inHalves(vector, own.data as Float32Array, layout));
+  }
+  return state;
 }
 
 const batchOf = (pipeline: Pipeline, step: number, queueWeight = 1, rate = 0.01) => ({
@@ -125,6 +128,8 @@ const batchOf = (pipeline: Pipeline, step: number, queueWeight = 1, rate = 0.01)
   learningRate: Float32Array.of(rate),
   queueWeight: Float32Array.of(queueWeight),
 });
+
+const flatData = (state: HostTensors, vector: string) => joinHalves(state, vector).data as Float32Array;
 
 function compile(pipeline: Pipeline, state = unsettled(pipeline), seed = 5, on = engine, lanes = 1): Promise<Program> {
   return on.compile({ name: 'train', seed, state, inputs: stepInputs(pipeline), fn: trainStep(pipeline, lanes) });
@@ -173,13 +178,13 @@ describe('a step', () => {
       const layout = trainLayout(pipeline);
       const first = unsettled(pipeline);
       const program = await compile(pipeline, first);
-      const numbers = (name: string) => [...(first[name]?.data ?? [])];
+      const numbers = (name: string) => [...flatData(first, name)];
       let plain: PlainState = {
         params: numbers('params'),
         m: numbers('adam.m'),
         v: numbers('adam.v'),
         ema: numbers('ema'),
-        slow: numbers('slow'),
+        slow: hasSlowCopy(pipeline) ? numbers('slow') : [],
         queue: [],
       };
       const weights = k === 0 ? [1] : pipeline.losses.repulsion?.maxAge === 1 ? [1, 0.5, 0.7] : [1, 0.5];
@@ -204,11 +209,11 @@ describe('a step', () => {
         expect(report['total']).toBeCloseTo(report['flow']! + lambda * (report['repulsion'] ?? 0), 5);
 
         const state = await program.readState();
-        close(state['params']!.data, plain.params, 1e-5, 'params');
-        close(state['adam.m']!.data, plain.m, 1e-5, 'adam.m');
-        close(state['adam.v']!.data, plain.v, 1e-5, 'adam.v');
-        close(state['ema']!.data, plain.ema, 1e-5, 'ema');
-        if (hasSlowCopy(pipeline)) close(state['slow']!.data, plain.slow, 1e-5, 'slow');
+        close(flatData(state, 'params'), plain.params, 1e-5, 'params');
+        close(flatData(state, 'adam.m'), plain.m, 1e-5, 'adam.m');
+        close(flatData(state, 'adam.v'), plain.v, 1e-5, 'adam.v');
+        close(flatData(state, 'ema'), plain.ema, 1e-5, 'ema');
+        if (hasSlowCopy(pipeline)) close(flatData(state, 'slow'), plain.slow, 1e-5, 'slow');
         if (expected.keys.length > 0) {
           close(outputs['keys']!.data, expected.keys.flat(), 1e-4, 'keys');
           const from = Math.max(0, step * b - k);
@@ -241,7 +246,7 @@ describe('a step', () => {
     const layout = trainLayout(pipeline);
     const first = unsettled(pipeline);
     const program = await compile(pipeline, first);
-    const numbers = (name: string) => [...(first[name]?.data ?? [])];
+    const numbers = (name: string) => [...flatData(first, name)];
     const [params, m, v, ema] = ['params', 'adam.m', 'adam.v', 'ema'].map(numbers) as [
       number[],
       number[],
@@ -261,8 +266,8 @@ describe('a step', () => {
     const report = named(pipeline, outputs);
     for (const [name, value] of Object.entries(report)) close([value], [plain.report[name]!], 3e-4, name);
     const state = await program.readState();
-    close(state['params']!.data, plain.state.params, 3e-5, 'params');
-    close(state['adam.m']!.data, plain.state.m, 3e-5, 'adam.m');
+    close(flatData(state, 'params'), plain.state.params, 3e-5, 'params');
+    close(flatData(state, 'adam.m'), plain.state.m, 3e-5, 'adam.m');
     program.dispose();
   });
 
@@ -286,10 +291,8 @@ describe('a step', () => {
   it('sees its own keys only at the next step: another slow copy changes keys and queue, but not this loss', async () => {
     const pipeline = tinyPipeline(KINDS['momentum keys']!);
     const state = unsettled(pipeline);
-    const other = {
-      ...state,
-      slow: { ...state['slow']!, data: Float32Array.from(state['slow']!.data, (v) => v * 0.5) },
-    };
+    const halved = flatData(state, 'slow').map((v) => v * 0.5);
+    const other = { ...state, ...inHalves('slow', halved, trainLayout(pipeline)) };
     const [a, b] = [await compile(pipeline, state), await compile(pipeline, other)];
     const step = (n: number) => Promise.all([a.run(batchOf(pipeline, n), n), b.run(batchOf(pipeline, n), n)]);
     const total = (outputs: HostTensors) => named(pipeline, outputs)['total'];
@@ -298,7 +301,8 @@ describe('a step', () => {
     expect(total(firstA)).toBe(total(firstB));
     expect(firstA['keys']!.data).not.toEqual(firstB['keys']!.data);
     const [afterA, afterB] = [await a.readState(), await b.readState()];
-    for (const name of ['params', 'adam.m', 'adam.v', 'ema']) expect(afterA[name], name).toEqual(afterB[name]);
+    for (const name of ['params', 'adam.m', 'adam.v', 'ema'].flatMap(halfNames))
+      expect(afterA[name], name).toEqual(afterB[name]);
     expect(afterA['queue.rows']).not.toEqual(afterB['queue.rows']);
     const [secondA, secondB] = await step(2);
     expect(total(secondA)).not.toBe(total(secondB));
@@ -328,8 +332,8 @@ describe('a step', () => {
       const [x, y] = [await a.run(batchOf(with_, step, 0), step), await b.run(batchOf(without, step, 0), step)];
       close([named(with_, x)['total']!], [named(without, y)['total']!], 1e-6, `total of step ${step}`);
     }
-    const [stateA, stateB] = [await a.readState(['params']), await b.readState(['params'])];
-    close(stateA['params']!.data, stateB['params']!.data, 1e-5, 'params');
+    const [stateA, stateB] = [await a.readState(), await b.readState()];
+    close(flatData(stateA, 'params'), flatData(stateB, 'params'), 1e-5, 'params');
     a.dispose();
     b.dispose();
   });
@@ -412,10 +416,10 @@ describe('label dropout', () => {
 
 describe('the state before the first step', () => {
   it('holds what the step needs and no more', () => {
-    const always = ['adam.m', 'adam.v', 'ema', 'params'];
+    const always = ['adam.m', 'adam.v', 'ema', 'params'].flatMap(halfNames);
     const queue = ['queue.labels', 'queue.pointer', 'queue.rows', 'queue.steps', 'queue.valid'];
     const names = (kind: string) => Object.keys(initialState(tinyPipeline(KINDS[kind]!))).sort();
-    expect(names('momentum keys')).toEqual([...always, ...queue, 'slow'].sort());
+    expect(names('momentum keys')).toEqual([...always, ...queue, ...halfNames('slow')].sort());
     expect(names('current keys, centred')).toEqual([...always, ...queue].sort());
     expect(names('no queue, dispersive')).toEqual(always);
     expect(names('no repulsion')).toEqual(always);
@@ -425,11 +429,14 @@ describe('the state before the first step', () => {
     for (const kind of ['momentum keys', 'a flattened head, each anchor its own log']) {
       const pipeline = tinyPipeline(KINDS[kind]!);
       const state = initialState(pipeline);
-      for (const copy of ['ema', 'slow']) {
-        expect(state[copy]!.data).toEqual(state['params']!.data);
-        expect(state[copy]!.data.buffer).not.toBe(state['params']!.data.buffer);
-      }
-      expect(state['params']!.data.length).toBe(trainLayout(pipeline).size);
+      const params = halfNames('params').map((name) => state[name]!.data);
+      for (const copy of ['ema', 'slow'])
+        for (const [i, name] of halfNames(copy).entries()) {
+          expect(state[name]!.data).toEqual(params[i]);
+          expect(state[name]!.data.buffer).not.toBe(params[i]!.buffer);
+        }
+      const layout = trainLayout(pipeline);
+      expect(flatData(state, 'params')).toEqual(initialParameters(layout, pipeline.seed));
       expect(state['queue.rows']!.shape).toEqual([K, keyDim(pipeline)]);
     }
     const flat = tinyPipeline({ repulsion: { ...repulsion, projection: { pool: 'flatten', head: 'identity' } } });
@@ -447,21 +454,29 @@ describe('the state before the first step', () => {
   });
 });
 
-describe('valueAndGradient', () => {
-  it('gives the value, the gradient and the by-products, and leaves nothing else behind', () => {
-    const x = tf.tensor1d([1, 2, 3]);
+describe('valueAndGradients', () => {
+  it('gives the value, the gradients and the by-products, and leaves nothing else behind', () => {
+    const [x, y] = [tf.tensor1d([1, 2, 3]), tf.tensor1d([4, 5])];
     const before = tf.memory().numTensors;
     tf.tidy(() => {
-      const { value, gradient, byProducts } = valueAndGradient((v) => {
-        const squares = tf.square(v);
-        return { value: tf.sum(squares) as tf.Scalar, byProducts: { squares, same: squares } };
-      }, x);
-      expect(value.arraySync()).toBe(14);
-      expect(gradient.arraySync()).toEqual([2, 4, 6]);
+      const { value, gradients, byProducts } = valueAndGradients(
+        (v, w) => {
+          const squares = tf.square(v);
+          const sum = tf.add(tf.sum(squares), tf.sum(tf.mul(w, 3))) as tf.Scalar;
+          return { value: sum, byProducts: { squares, same: squares } };
+        },
+        [x, y],
+      );
+      expect(value.arraySync()).toBe(14 + 27);
+      expect(gradients.map((gradient) => gradient.arraySync())).toEqual([
+        [2, 4, 6],
+        [3, 3],
+      ]);
       expect(byProducts['squares']!.arraySync()).toEqual([1, 4, 9]);
       expect(byProducts['same']!.arraySync()).toEqual([1, 4, 9]);
     });
     expect(tf.memory().numTensors).toBe(before);
     x.dispose();
+    y.dispose();
   });
 });
