@@ -32,7 +32,7 @@ export const PARTS: readonly Part[] = [
   { name: 'pipeline', flags: ['--rounds', '5'], quick: ['--images', '10000', '--pngs', '2000', '--rounds', '2'] },
   {
     name: 'commit',
-    flags: ['--size', '10MB,100MB', '--commits', '2'],
+    flags: ['--size', '100MB,1GB', '--commits', '2'],
     quick: ['--size', '10MB', '--commits', '1', '--rounds', '1'],
   },
   { name: 'lineage', flags: ['--steps', '100000'], quick: ['--steps', '5000', '--queries', '2'] },

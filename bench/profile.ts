@@ -129,7 +129,7 @@ async function profile(
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
-/** The file whose code made it: `src/model/gelu.ts`, `the gradient of src/model/gelu.ts`. */
+/** The file whose code made it: `src/model/linear.ts`, `the gradient of src/model/linear.ts`. */
 const fileOf = ({ code }: OpTime): string =>
   code?.replace(/:\d+:\d+$/, '') ?? 'state, inputs, random numbers, constants';
 

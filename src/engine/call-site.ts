@@ -20,7 +20,7 @@ const known = new Map<string, string>();
 /** What failed, where it was made elsewhere than it was thrown. */
 const blamed = new WeakMap<object, string>();
 
-/** The innermost code outside of the engine that is being called right now, as `src/model/gelu.ts:12:9`. */
+/** The innermost code outside of the engine that is being called right now, as `src/model/linear.ts:12:9`. */
 export function callSite(): string {
   const { prepareStackTrace, stackTraceLimit } = Error;
   Error.stackTraceLimit = FRAMES;

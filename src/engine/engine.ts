@@ -101,7 +101,7 @@ export interface OpTime {
   /** The op's name in the graph as it ran: TensorFlow's optimizers add, fuse and rename. */
   readonly name: string;
   readonly type: string;
-  /** The code that made it, `src/model/gelu.ts:12:9`; absent for state, inputs, random numbers and constants. */
+  /** The code that made it, `src/model/linear.ts:12:9`; absent for state, inputs, random numbers and constants. */
   readonly code?: string | undefined;
   /** Seconds since the first op began, and seconds of the op itself. */
   readonly start: number;

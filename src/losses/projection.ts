@@ -1,8 +1,8 @@
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import { silu } from '../model/gelu.ts';
 import { linear, linearSpecs } from '../model/linear.ts';
 import type { ParameterSpec } from '../model/parameters.ts';
+import { silu } from '../model/silu.ts';
 import { unitRows } from './distances.ts';
 
 export const POOLS = ['mean', 'max', 'flatten'] as const;

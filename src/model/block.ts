@@ -2,7 +2,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { attention } from './attention.ts';
 import { gated } from './gated.ts';
-import { gelu } from './gelu.ts';
+import { geluLinear } from './gelu-linear.ts';
 import { linear, linearSpecs } from './linear.ts';
 import { modulatedNorm } from './modulated-norm.ts';
 import type { ParameterSpec } from './parameters.ts';
@@ -18,10 +18,9 @@ export function block(x: Tensor, c: Tensor, parameters: Record<string, Tensor>, 
   const [shiftA, scaleA, gateA, shiftM, scaleM, gateM] = adaLN(c, parameters, `${name}.adaLN_modulation.1`, 6);
   const attended = attention(modulatedNorm(x, shiftA, scaleA), parameters, `${name}.attn`, heads);
   const y = gated(x, gateA, attended);
-  const hidden = gelu(
-    linear(modulatedNorm(y, shiftM, scaleM), parameters[`${name}.mlp.fc1.weight`], parameters[`${name}.mlp.fc1.bias`]),
-  );
-  const mixed = linear(hidden, parameters[`${name}.mlp.fc2.weight`], parameters[`${name}.mlp.fc2.bias`]);
+  const [w1, b1] = [parameters[`${name}.mlp.fc1.weight`], parameters[`${name}.mlp.fc1.bias`]];
+  const hidden = linear(modulatedNorm(y, shiftM, scaleM), w1, b1);
+  const mixed = geluLinear(hidden, parameters[`${name}.mlp.fc2.weight`], parameters[`${name}.mlp.fc2.bias`]);
   return gated(y, gateM, mixed);
 }
 

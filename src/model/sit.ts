@@ -2,10 +2,10 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { adaLN, block, blockSpecs } from './block.ts';
 import { embed, patchify, positions2d, timestepFeatures, unpatchify } from './embeddings.ts';
-import { silu } from './gelu.ts';
 import { linear, linearSpecs } from './linear.ts';
 import { modulatedNorm } from './modulated-norm.ts';
 import { type ParameterLayout, type ParameterSpec, parameterLayout } from './parameters.ts';
+import { silu } from './silu.ts';
 
 /** A SiT (Ma et al. 2024): the DiT transformer with adaLN-Zero. What it predicts, the transport says. */
 export interface SiTSettings {

@@ -6,7 +6,7 @@ import { cpuHasFastBfloat16 } from '../../src/engine/native/bfloat16-speed.ts';
 import { openNativeEngine } from '../../src/engine/native/native-engine.ts';
 import { product } from '../../src/engine/product.ts';
 import { selfAttention } from '../../src/model/attention.ts';
-import { gelu } from '../../src/model/gelu.ts';
+import { geluLinear } from '../../src/model/gelu-linear.ts';
 import { linear } from '../../src/model/linear.ts';
 import { demandPrecision } from '../../src/trainer/demand-precision.ts';
 import { definePipeline } from '../../src/trainer/pipeline.ts';
@@ -79,7 +79,7 @@ describe('products in bfloat16', () => {
 
 it.each(WAYS)('layers in bfloat16 stay near float32, with the same bits in every program (%s)', async (way) => {
   const engine = await open(way);
-  const shapes = { x: [8, 64, 64], w: [192, 64], bias: [192] };
+  const shapes = { x: [8, 64, 64], w: [192, 64], bias: [192], down: [32, 64], last: [32] };
   const make = (precision: 'fp32' | 'bf16'): Promise<Program> =>
     engine.compile({
       name: 'layers',
@@ -88,10 +88,13 @@ it.each(WAYS)('layers in bfloat16 stay near float32, with the same bits in every
       state: Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, gaussian(name, shape)])),
       inputs: {},
       fn: (s) => {
-        const f = (x: tf.Tensor, w: tf.Tensor, bias: tf.Tensor) =>
-          tf.mean(tf.square(gelu(selfAttention(linear(tf.mul(x, 0.2), tf.mul(w, 0.2), bias), 2)))) as tf.Scalar;
-        const { value, grads } = tf.valueAndGrads(f as never)([s['x']!, s['w']!, s['bias']!]);
-        return { outputs: { value, dx: grads[0]!, dw: grads[1]!, db: grads[2]! } };
+        const f = (x: tf.Tensor, w: tf.Tensor, bias: tf.Tensor, down: tf.Tensor, last: tf.Tensor) => {
+          const attended = selfAttention(linear(tf.mul(x, 0.2), tf.mul(w, 0.2), bias), 2);
+          return tf.mean(tf.square(geluLinear(attended, down, last))) as tf.Scalar;
+        };
+        const names = Object.keys(shapes);
+        const { value, grads } = tf.valueAndGrads(f as never)(names.map((name) => s[name]!));
+        return { outputs: { value, ...Object.fromEntries(names.map((name, i) => [`d ${name}`, grads[i]!])) } };
       },
     });
   const run = async (precision: 'fp32' | 'bf16') => {
