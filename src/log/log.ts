@@ -4,6 +4,8 @@
  * (src/log/kafka/kafka-log.ts). Everything read is *committed*: records of open or aborted transactions are never seen.
  */
 
+import type { ReadMemory } from './read-memory.ts';
+
 /**
  * One record as read. `offset` is exact up to 2^53 - 1. Offsets of a partition rise but may have gaps. Key, value and headers
  * may be views of what was read in one piece, of some megabytes: nobody writes to them, and who keeps them for long copies them.
@@ -66,6 +68,11 @@ export interface ReadOptions {
    * piece: one record of each partition (file) or one producer's batch (Kafka) is held even if it is larger.
    */
   readonly maxBufferedBytes?: number;
+  /**
+   * Where what is read comes to lie. Who gives it tells it (`releaseRecord`) when nobody looks at a record any more.
+   * Absent: the records stay as they are.
+   */
+  readonly memory?: ReadMemory | undefined;
   /** Ends the read, without an error, soon after it aborts. */
   readonly signal?: AbortSignal;
 }

@@ -3,6 +3,7 @@ import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import type { Shape } from '../codec/images.ts';
 import type { ImageLimits } from '../codec/limits.ts';
 import type { Log } from '../log/log.ts';
+import { ReadMemory } from '../log/read-memory.ts';
 import { openArchive } from './archive.ts';
 import { augment } from './augment.ts';
 import { type Batch, batch } from './batch.ts';
@@ -131,6 +132,7 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
   const used: Uint8Array[] = [];
   const intake = new Gate();
   const room = new Gate();
+  const memory = new ReadMemory();
   const turn = archive === null ? room : new Gate();
   const stream = fromLog(log, {
     topics,
@@ -140,6 +142,7 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
     gate: intake,
     identity,
     maxBufferedBytes,
+    memory,
     onStopped: stopped,
   }).pipe(
     decode({
@@ -157,7 +160,7 @@ export function openBatches(log: Log, settings: BatchesSettings): Batches {
       },
     }),
     deadLetter({ sink: settings.deadLetters, limit: settings.badRecords, intake }),
-    shuffle({ window: settings.window, seed, position, room: turn, intake }),
+    shuffle({ window: settings.window, seed, position, room: turn, memory, intake }),
     mix({ share: mixed?.share ?? 0, archive, position, room, turn, onLost: settings.onArchiveLost }),
     augment({ flip, seed }),
     batch({

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Observable } from 'rxjs';
 import { hasCode, RepulsorError } from '../errors.ts';
 import type { Log, LogRecord } from '../log/log.ts';
+import type { ReadMemory } from '../log/read-memory.ts';
 import { Gate } from './gate.ts';
 import {
   comparePlaces,
@@ -11,7 +12,7 @@ import {
   type Place,
   type StreamPosition,
 } from './position.ts';
-import { readTopics } from './read-topics.ts';
+import { type ReadTopicsOptions, readTopics } from './read-topics.ts';
 import { readWindow } from './read-window.ts';
 import type { Cursor, ReadRecord } from './sample.ts';
 import { withLast } from './seen.ts';
@@ -34,6 +35,8 @@ export interface FromLogSettings {
   readonly identity?: TopicIdentity;
   /** Bytes that the log may hold ahead, over all topics. */
   readonly maxBufferedBytes?: number;
+  /** As `Log.read` has it. */
+  readonly memory?: ReadMemory;
   /** Called when the read has let go of the log, however it ended. */
   readonly onStopped?: () => void;
 }
@@ -95,7 +98,7 @@ async function* follow(log: Log, settings: Reading, signal: AbortSignal): AsyncG
   await checkSeen(log, ranges, position?.seen ?? [], signal);
   const { seen: last, encoder } = position ?? { seen: [], encoder: null };
   let cursor: Cursor = { epoch: 0, next, turn: 0, last, bounds: null, encoder };
-  const options = { maxBufferedBytes: settings.maxBufferedBytes };
+  const options = { maxBufferedBytes: settings.maxBufferedBytes, memory: settings.memory };
   if (position?.window) {
     const records = await readWindow(log, position.window.records, { ...options, signal });
     for (const [i, record] of records.entries()) {
@@ -146,7 +149,7 @@ async function* pass(log: Log, settings: Reading, signal: AbortSignal): AsyncGen
   let cursor: Cursor = { epoch, next, turn, last: position?.seen ?? [], bounds, encoder };
   let open = position?.window ?? null;
   let whole = position === null; // this epoch is read from its beginning
-  const options = { signal, maxBufferedBytes: settings.maxBufferedBytes };
+  const options = { signal, maxBufferedBytes: settings.maxBufferedBytes, memory: settings.memory };
   while (cursor.epoch < epochs! && !signal.aborted) {
     const atNext = (): Cursor => ({ ...cursor, epoch: cursor.epoch + 1, next: start, turn: 0 });
     // One record is held back: only when the read has ended it is known to be the epoch's last (offsets may have gaps).
@@ -179,7 +182,7 @@ async function* epochRecords(
   { next, turn }: Cursor,
   bounds: readonly PartitionBounds[],
   open: StreamPosition['window'],
-  options: { readonly signal: AbortSignal; readonly maxBufferedBytes: number | undefined },
+  options: Pick<ReadTopicsOptions, 'signal' | 'maxBufferedBytes' | 'memory'>,
 ): AsyncGenerator<EpochRecord> {
   if (open !== null) {
     const records = await readWindow(log, open.records, options);

@@ -1,5 +1,6 @@
 import { hasCode } from '../errors.ts';
 import type { Log, LogRecord } from '../log/log.ts';
+import type { ReadMemory } from '../log/read-memory.ts';
 import { byTopic, type PartitionOffset, type Place } from './position.ts';
 import { deletedError } from './topic-identity.ts';
 import { inTopicTurns, type TopicRead } from './topic-turns.ts';
@@ -15,6 +16,8 @@ export interface ReadTopicsOptions {
   readonly turn?: Place;
   /** Bytes that the log may hold ahead over all topics, shared by their numbers of partitions. Default 16 MiB. */
   readonly maxBufferedBytes?: number | undefined;
+  /** As `Log.read` has it. */
+  readonly memory?: ReadMemory | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -23,7 +26,7 @@ export interface ReadTopicsOptions {
  * Their partitions were looked up: one that is not there any more was deleted. @throws RepulsorError STATE_MISSING
  */
 export async function* readTopics(log: Log, options: ReadTopicsOptions): AsyncGenerator<LogRecord> {
-  const { from, to, turn, maxBufferedBytes = BUFFERED_BYTES, signal } = options;
+  const { from, to, turn, maxBufferedBytes = BUFFERED_BYTES, memory, signal } = options;
   const stop = new AbortController();
   const abort = (): void => stop.abort();
   if (signal.aborted) return;
@@ -36,6 +39,7 @@ export async function* readTopics(log: Log, options: ReadTopicsOptions): AsyncGe
       ...(ends !== null && { to: offsets(ends.get(topic) ?? []) }),
       ...(turn?.topic === topic && { turn: turn.partition }),
       maxBufferedBytes: Math.max(1, Math.floor((maxBufferedBytes * places.length) / from.length)),
+      memory,
       signal: stop.signal,
     }) as AsyncGenerator<LogRecord>,
   }));

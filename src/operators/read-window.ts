@@ -1,7 +1,7 @@
 import { RepulsorError } from '../errors.ts';
 import type { Log, LogRecord } from '../log/log.ts';
 import { comparePlaces, type PartitionOffset, type Place, type RecordRun } from './position.ts';
-import { readTopics } from './read-topics.ts';
+import { type ReadTopicsOptions, readTopics } from './read-topics.ts';
 
 /**
  * Reads again exactly the records of a shuffle window that was open when the run stopped, in their order then. They are
@@ -11,7 +11,7 @@ import { readTopics } from './read-topics.ts';
 export async function readWindow(
   log: Log,
   runs: readonly RecordRun[],
-  options: { readonly maxBufferedBytes: number | undefined; readonly signal: AbortSignal },
+  options: Pick<ReadTopicsOptions, 'signal' | 'maxBufferedBytes' | 'memory'>,
 ): Promise<LogRecord[]> {
   const ranges = new Map<string, Place & { first: number; last: number }>();
   for (const { topic, partition, offsets } of runs) {

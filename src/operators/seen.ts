@@ -7,6 +7,9 @@ const NOTHING = new Uint8Array(0);
 const NULL = Uint8Array.of(0);
 const BYTES = Uint8Array.of(1);
 
+/** Of records that a window has named: their bytes may be gone when the next one names them again. */
+const CHECKSUMS = new WeakMap<LogRecord, number>();
+
 /** CRC-32 over 0 for null or 1 and the bytes, of the key and then the value. A copy of the record has the same. */
 export function recordChecksum({ key, value }: Pick<LogRecord, 'key' | 'value'>): number {
   let sum = 0;
@@ -27,7 +30,9 @@ export function windowCursor({ last, ...cursor }: Cursor): WindowCursor {
   const seen = last.map((entry): SeenRecord => {
     if ('checksum' in entry) return entry;
     const { topic, partition, offset } = entry;
-    return { topic, partition, offset, checksum: recordChecksum(entry) };
+    const checksum = CHECKSUMS.get(entry) ?? recordChecksum(entry);
+    CHECKSUMS.set(entry, checksum);
+    return { topic, partition, offset, checksum };
   });
   return { ...cursor, seen };
 }

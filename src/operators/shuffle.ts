@@ -1,5 +1,7 @@
 import { Observable, type OperatorFunction } from 'rxjs';
 import { RepulsorError } from '../errors.ts';
+import type { LogRecord } from '../log/log.ts';
+import type { ReadMemory } from '../log/read-memory.ts';
 import { permutation } from '../random/philox.ts';
 import { Gate } from './gate.ts';
 import type { RecordRun, StreamPosition } from './position.ts';
@@ -14,6 +16,8 @@ export interface ShuffleSettings {
   readonly position?: StreamPosition | null;
   /** Asked before each sample is emitted. */
   readonly room?: Gate;
+  /** Told of a window's records once all of it was emitted, and taken: who keeps a sample for longer gives none. */
+  readonly memory?: ReadMemory;
   /** Held while a full window waits behind the one that is emitted. */
   readonly intake?: Gate;
 }
@@ -27,29 +31,29 @@ export interface ShuffleSettings {
  * had never stopped. Errors: STATE_MISMATCH when those records no longer give the samples they gave.
  */
 export function shuffle(settings: ShuffleSettings): OperatorFunction<DecodedRecord, ShuffledSample> {
-  const { window: size, seed, position = null, room = new Gate(), intake = new Gate() } = settings;
+  const { window: size, seed, position = null, room = new Gate(), intake = new Gate(), memory } = settings;
   return (source) =>
     new Observable((subscriber) => {
       const stop = new AbortController();
       let reopened = position?.window ?? null;
       let opened = (position?.windows ?? 0) - (reopened === null ? 0 : 1);
-      let gathering: Gathering = { samples: [], records: [] };
+      let gathering = emptyGathering();
       let full: FullWindow[] = [];
       let pumping = false;
       let complete = false;
 
       /** Turns what was gathered into a window. One without samples is none: nothing of it can be in an order. */
       const close = ({ cursor, epochEnd }: DecodedRecord): void => {
-        const { samples, records } = gathering;
+        const { samples, records, read } = gathering;
         const consumed = reopened?.consumed ?? 0;
-        gathering = { samples: [], records: [] };
+        gathering = emptyGathering();
         reopened = null;
         if (consumed >= samples.length && consumed > 0) throw changed(records, samples.length, consumed);
         if (samples.length === 0) return;
         const at = { cursor: windowCursor(cursor), epochEnd: epochEnd && windowCursor(epochEnd) };
         const window = { number: opened++, size: samples.length, records, ...at };
         const order = size > 1 ? permutation(seed, 'shuffle', window.number, samples.length) : null;
-        full.push({ window, samples, order, consumed });
+        full.push({ window, samples, order, consumed, read });
         if (full.length > 1) intake.hold();
       };
 
@@ -75,6 +79,7 @@ export function shuffle(settings: ShuffleSettings): OperatorFunction<DecodedReco
           emit(first);
           if (first.consumed < first.window.size) continue;
           full.shift();
+          if (memory !== undefined) for (const record of first.read) memory.releaseRecord(record);
           if (full.length > 0) intake.release();
         }
         pumping = false;
@@ -88,6 +93,7 @@ export function shuffle(settings: ShuffleSettings): OperatorFunction<DecodedReco
       const subscription = source.subscribe({
         next(record) {
           gathering.samples.push(...record.samples);
+          if (memory !== undefined) gathering.read.push(record.record);
           // What gave no sample the window does not need again: a tombstone may be gone by then (compaction).
           if (record.samples.length > 0) append(gathering.records, record);
           const enough = !record.replayed && gathering.samples.length >= size;
@@ -109,7 +115,7 @@ export function shuffle(settings: ShuffleSettings): OperatorFunction<DecodedReco
         stop.abort();
         subscription.unsubscribe();
         full = [];
-        gathering = { samples: [], records: [] };
+        gathering = emptyGathering();
       };
     });
 }
@@ -117,7 +123,11 @@ export function shuffle(settings: ShuffleSettings): OperatorFunction<DecodedReco
 interface Gathering {
   samples: Sample[];
   records: MutableRun[];
+  /** Where the samples' bytes lie; empty where nobody is told. */
+  read: LogRecord[];
 }
+
+const emptyGathering = (): Gathering => ({ samples: [], records: [], read: [] });
 
 interface MutableRun extends RecordRun {
   readonly offsets: number[];
@@ -129,6 +139,7 @@ interface FullWindow {
   /** Null: as they came. */
   readonly order: Uint32Array | null;
   consumed: number;
+  readonly read: readonly LogRecord[];
 }
 
 function append(runs: MutableRun[], { record: { topic, partition, offset } }: DecodedRecord): void {

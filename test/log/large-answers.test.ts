@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { KafkaSockets } from '../../src/log/kafka/kafka-sockets.ts';
 import { readingLargeAnswers, wholeAnswer } from '../../src/log/kafka/large-answers.ts';
+import { ReadMemory } from '../../src/log/read-memory.ts';
 
 interface Answer {
   readonly correlationId: number;
@@ -126,7 +127,7 @@ test.each([
       connection.on('data', () => connection.resetAndDestroy());
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const sockets = new KafkaSockets(true);
+    const sockets = new KafkaSockets(new ReadMemory());
     try {
       const { port } = server.address() as AddressInfo;
       const socket = sockets.factory({ host: '127.0.0.1', port, ssl: undefined as never, onConnect: () => {} });

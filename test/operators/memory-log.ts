@@ -9,6 +9,7 @@ import type {
   ReadOptions,
   TopicKeeping,
 } from '../../src/log/log.ts';
+import type { ReadMemory } from '../../src/log/read-memory.ts';
 
 /**
  * A Log in memory, for the properties that need thousands of short streams: a file log's fsyncs would take hours. It has
@@ -105,7 +106,7 @@ export class MemoryLog implements Log {
     from.records = from.records.filter((record) => record.offset >= offset);
   }
 
-  async *read(topic: string, { from, to, turn = 0, signal }: ReadOptions): AsyncGenerator<LogRecord> {
+  async *read(topic: string, { from, to, turn = 0, memory, signal }: ReadOptions): AsyncGenerator<LogRecord> {
     const ascending = [...from].sort(([a], [b]) => a - b);
     const due = ascending.filter(([partition]) => partition >= turn);
     const next = new Map([...due, ...ascending]);
@@ -131,7 +132,7 @@ export class MemoryLog implements Log {
           await Promise.resolve();
           if (signal?.aborted) return;
           this.handedOut++;
-          yield record;
+          yield memory === undefined ? record : inPiece(record, memory);
         }
         if (!found && to === undefined) {
           await new Promise<void>((resolve) => {
@@ -156,4 +157,21 @@ export class MemoryLog implements Log {
     if (found === undefined) throw new RepulsorError('TOPIC_MISSING', `no topic ${topic}`, { hint: 'none' });
     return found;
   }
+}
+
+/** The record in a piece that is all its own, and is the next record's once this one is released. */
+function inPiece(record: LogRecord, memory: ReadMemory): LogRecord {
+  const { key, value } = record;
+  const [keyBytes, valueBytes] = [key?.byteLength ?? 0, value?.byteLength ?? 0];
+  const piece = memory.take(keyBytes + valueBytes);
+  if (key !== null) piece.set(key);
+  if (value !== null) piece.set(value, keyBytes);
+  const placed = {
+    ...record,
+    key: key && piece.subarray(0, keyBytes),
+    value: value && piece.subarray(keyBytes),
+  };
+  memory.holdRecord(placed);
+  memory.release(piece);
+  return placed;
 }

@@ -92,10 +92,10 @@ export class CommittedCursor implements PartitionCursor {
   }
 
   async #open(span: Span): Promise<SegmentReader> {
-    const { folder, windowBytes, truncated } = this.#options;
+    const { folder, windowBytes, memory, truncated } = this.#options;
     const path = join(folder, segmentName({ base: span.segment, epoch: span.epoch }));
     try {
-      return await SegmentReader.open(path, span.segment, windowBytes);
+      return await SegmentReader.open(path, span.segment, windowBytes, memory);
     } catch (error) {
       if (!isCode(error, 'ENOENT')) throw error;
       const { start } = await listPartition(folder);

@@ -16,6 +16,7 @@ import type {
   TopicSettings,
 } from '../log.ts';
 import { outsideError } from '../offset-errors.ts';
+import type { ReadMemory } from '../read-memory.ts';
 import { inTurns, type PartitionCursor } from '../turns.ts';
 import { Chain } from './chain.ts';
 import { Committed } from './committed.ts';
@@ -143,9 +144,11 @@ export class FileLog implements Log, CopyTarget {
   }
 
   async *read(topic: string, options: ReadOptions): AsyncGenerator<LogRecord> {
-    const { from, to, turn, signal, maxBufferedBytes = 16 * 1024 * 1024 } = options;
+    const { from, to, turn, signal, memory, maxBufferedBytes = 16 * 1024 * 1024 } = options;
     const windowBytes = Math.min(1 << 20, Math.max(4096, Math.floor(maxBufferedBytes / Math.max(1, from.size))));
-    const cursors = await asLogError(`reading ${topic}`, () => this.#cursors(topic, from, to, windowBytes, signal));
+    const cursors = await asLogError(`reading ${topic}`, () =>
+      this.#cursors(topic, from, to, windowBytes, memory, signal),
+    );
     if (cursors === null) return;
     let delay = SHORTEST_POLL_MS;
     const wait = async (): Promise<void> => {
@@ -165,6 +168,7 @@ export class FileLog implements Log, CopyTarget {
     from: ReadonlyMap<number, number>,
     to: ReadonlyMap<number, number> | undefined,
     windowBytes: number,
+    memory: ReadMemory | undefined,
     signal: AbortSignal | undefined,
   ): Promise<PartitionCursor[] | null> {
     for (const [partition, offset] of from) {
@@ -190,6 +194,7 @@ export class FileLog implements Log, CopyTarget {
         from: offset,
         to: to?.get(partition) ?? null,
         windowBytes,
+        memory,
         truncated: (at, start) => outsideError(topic, partition, at, start, null),
       };
       cursors.push(

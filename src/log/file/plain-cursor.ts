@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { isCode } from '../../files/durable-file.ts';
 import type { LogRecord } from '../log.ts';
+import type { ReadMemory } from '../read-memory.ts';
 import type { PartitionCursor } from '../turns.ts';
 import { ACK, SEGMENT_HEADER } from './block-frame.ts';
 import { segmentName } from './layout.ts';
@@ -16,6 +17,7 @@ export interface CursorOptions {
   /** Null: follow. */
   readonly to: number | null;
   readonly windowBytes: number;
+  readonly memory: ReadMemory | undefined;
   /** Made when offsets that are wanted are gone: thrown by whoever finds out. */
   readonly truncated: (offset: number, start: number) => Error;
 }
@@ -79,7 +81,7 @@ export class PlainCursor implements PartitionCursor {
 
   /** Opens the segment that holds `offset`. False when the partition has no segment yet. */
   async #openSegmentOf(offset: number): Promise<boolean> {
-    const { folder, windowBytes, truncated } = this.#options;
+    const { folder, windowBytes, memory, truncated } = this.#options;
     for (let attempt = 0; ; attempt++) {
       const { start, segments } = await listPartition(folder);
       if (offset < start) throw truncated(offset, start);
@@ -90,7 +92,7 @@ export class PlainCursor implements PartitionCursor {
         throw damaged(folder, 0, `no segment holds offset ${offset}`);
       }
       try {
-        this.#segment = await SegmentReader.open(join(folder, segmentName(name)), name.base, windowBytes);
+        this.#segment = await SegmentReader.open(join(folder, segmentName(name)), name.base, windowBytes, memory);
       } catch (error) {
         if (isCode(error, 'ENOENT') && attempt < 3) continue;
         throw error;

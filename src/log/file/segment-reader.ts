@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { RepulsorError } from '../../errors.ts';
 import { readFully } from '../../files/durable-file.ts';
 import type { LogRecord } from '../log.ts';
+import { ReadMemory } from '../read-memory.ts';
 import {
   ACK,
   BLOCK_HEADER,
@@ -31,6 +32,8 @@ export interface Extent {
   readonly acks: boolean;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 /**
  * Reads one segment through a window of at most `windowBytes` (or one record, if that is larger). Every check that
  * fails is made once more on freshly read bytes before it is called damage: a writer may have been at work.
@@ -40,18 +43,34 @@ export class SegmentReader {
   readonly header: SegmentHeader;
   readonly #handle: FileHandle;
   readonly #windowBytes: number;
-  #window: Buffer = Buffer.alloc(0);
+  readonly #memory: ReadMemory;
+  #window: Buffer = NOTHING;
   #windowAt = 0;
 
-  private constructor(path: string, handle: FileHandle, header: SegmentHeader, windowBytes: number) {
+  private constructor(
+    path: string,
+    handle: FileHandle,
+    header: SegmentHeader,
+    windowBytes: number,
+    memory: ReadMemory,
+  ) {
     this.path = path;
     this.#handle = handle;
     this.header = header;
     this.#windowBytes = windowBytes;
+    this.#memory = memory;
   }
 
-  /** @throws the system's error when the file is not there; RepulsorError STATE_DAMAGED or FORMAT_NEWER. */
-  static async open(path: string, base: number, windowBytes: number): Promise<SegmentReader> {
+  /**
+   * Records hold `memory` on their own account. @throws the system's error when the file is not there; RepulsorError
+   * STATE_DAMAGED or FORMAT_NEWER.
+   */
+  static async open(
+    path: string,
+    base: number,
+    windowBytes: number,
+    memory = new ReadMemory(),
+  ): Promise<SegmentReader> {
     const handle = await open(path, constants.O_RDONLY);
     try {
       const header = decodeSegmentHeader(await readFully(handle, Buffer.alloc(SEGMENT_HEADER), 0));
@@ -61,7 +80,7 @@ export class SegmentReader {
           hint: `This version reads up to ${SEGMENT_VERSION}; update it.`,
         });
       }
-      return new SegmentReader(path, handle, header, windowBytes);
+      return new SegmentReader(path, handle, header, windowBytes, memory);
     } catch (error) {
       await handle.close();
       throw error;
@@ -73,6 +92,7 @@ export class SegmentReader {
   }
 
   close(): Promise<void> {
+    this.#forget();
     return this.#handle.close();
   }
 
@@ -180,7 +200,9 @@ export class SegmentReader {
   ): Promise<{ record: LogRecord; next: number }> {
     const frame = await this.#frameAt(at, block.end);
     if (frame === null) throw damaged(this.path, at, `the record at offset ${offset} does not check`);
-    return { record: readRecordFrame(frame, topic, partition, offset), next: at + frame.byteLength };
+    const record = readRecordFrame(frame, topic, partition, offset);
+    this.#memory.holdRecord(record);
+    return { record, next: at + frame.byteLength };
   }
 
   /** The position of record number `index` of the block: hops over the ones before. */
@@ -208,14 +230,16 @@ export class SegmentReader {
   async #read(position: number, bytes: number): Promise<Buffer> {
     const from = position - this.#windowAt;
     if (from >= 0 && from + bytes <= this.#window.byteLength) return this.#window.subarray(from, from + bytes);
-    const target = Buffer.allocUnsafeSlow(Math.max(bytes, this.#windowBytes));
+    this.#forget();
+    const target = this.#memory.take(Math.max(bytes, this.#windowBytes));
     this.#window = await readFully(this.#handle, target, position);
     this.#windowAt = position;
     return this.#window.subarray(0, bytes);
   }
 
   #forget(): void {
-    this.#window = Buffer.alloc(0);
+    this.#memory.release(this.#window);
+    this.#window = NOTHING;
   }
 }
 

@@ -14,9 +14,10 @@ export class CommittedBatches {
   /** One past the last whole batch. */
   readonly end: number;
   readonly bytes: number;
+  /** What they lie in. */
+  readonly piece: Buffer;
   readonly #topic: string;
   readonly #partition: number;
-  readonly #batches: Buffer;
   readonly #abortedLeft: { readonly producerId: bigint; readonly firstOffset: number }[];
   readonly #aborting = new Set<bigint>();
   #at = 0;
@@ -36,18 +37,18 @@ export class CommittedBatches {
     this.bytes = bytes;
     // A copy of what is little of the response: one partition read slowly must not keep the bytes of many others alive.
     const whole = fetched.batches.subarray(0, bytes);
-    this.#batches = bytes * LARGEST_SHARE > whole.buffer.byteLength ? whole : Buffer.from(whole);
+    this.piece = bytes * LARGEST_SHARE > whole.buffer.byteLength ? whole : Buffer.from(whole);
   }
 
   /** The next batch: its records from `offset` on (none when it does not count), and one past its last offset. Null at the end. */
   async next(offset: number): Promise<{ readonly records: Iterator<LogRecord>; readonly end: number } | null> {
-    const header = readBatchHeader(this.#batches, this.#at);
+    const header = readBatchHeader(this.piece, this.#at);
     if (header === null) return null;
     const at = this.#at;
     this.#at += header.bytes;
     const end = header.lastOffset + 1;
     if (!this.#counts(header) || end <= offset) return { records: NOTHING, end };
-    return { records: await readBatch(this.#batches, at, this.#topic, this.#partition, offset), end };
+    return { records: await readBatch(this.piece, at, this.#topic, this.#partition, offset), end };
   }
 
   #counts({ control, transactional, producerId, lastOffset }: BatchHeader): boolean {

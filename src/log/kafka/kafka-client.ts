@@ -4,6 +4,7 @@ import { debuglog } from 'node:util';
 import { Kafka, type KafkaConfig, logLevel } from 'kafkajs';
 import { RepulsorError } from '../../errors.ts';
 import type { KafkaAddress } from '../log-url.ts';
+import type { ReadMemory } from '../read-memory.ts';
 import { asRepulsorError, BrokerError, CODE, judge, type Verdict } from './kafka-errors.ts';
 import { KafkaSockets } from './kafka-sockets.ts';
 import { Encoder, internalsOf, type KafkaBroker, type KafkaInternals, requests } from './kafkajs-internals.ts';
@@ -87,10 +88,10 @@ export class KafkaClient {
   readonly #leaders = new Map<string, number>();
   #closed = false;
 
-  /** `reads`: whether records are to be fetched. */
-  constructor(address: KafkaAddress, { reads = false } = {}) {
+  /** `memory`: where answers that bring records come to lie; null: none are to be fetched. */
+  constructor(address: KafkaAddress, memory: ReadMemory | null = null) {
     this.address = address;
-    this.#sockets = new KafkaSockets(reads);
+    this.#sockets = new KafkaSockets(memory);
     this.#internals = internalsOf(new Kafka({ ...clientConfig(address), socketFactory: this.#sockets.factory }));
   }
 

@@ -14,6 +14,7 @@ import type {
 } from '../log.ts';
 import type { KafkaAddress } from '../log-url.ts';
 import { outsideError } from '../offset-errors.ts';
+import { ReadMemory } from '../read-memory.ts';
 import { readRange } from '../read-range.ts';
 import { inTurns } from '../turns.ts';
 import { KafkaClient } from './kafka-client.ts';
@@ -131,16 +132,16 @@ export class KafkaLog implements Log, CopyTarget {
   }
 
   async *read(topic: string, options: ReadOptions): AsyncGenerator<LogRecord> {
-    const { from, to, turn, signal, maxBufferedBytes = 16 * 1024 * 1024 } = options;
+    const { from, to, turn, signal, maxBufferedBytes = 16 * 1024 * 1024, memory = new ReadMemory() } = options;
     const check = async ([partition, offset]: readonly [number, number]): Promise<void> => {
       const { earliest, end } = await this.offsets(topic, partition);
       if (offset < earliest || offset > end) throw outsideError(topic, partition, offset, earliest, end);
     };
     await Promise.all([...from].map(check));
-    const client = new KafkaClient(this.#client.address, { reads: true });
+    const client = new KafkaClient(this.#client.address, memory);
     this.#readers.add(client);
     try {
-      const reader = new KafkaReader(client, { topic, from, to, maxBufferedBytes, signal });
+      const reader = new KafkaReader(client, { topic, from, to, maxBufferedBytes, memory, signal });
       yield* inTurns(reader.cursors, { bounded: to !== undefined, turn, signal, wait: () => reader.wait() });
     } finally {
       this.#readers.delete(client);

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RepulsorError } from '../../errors.ts';
 import type { LogRecord } from '../log.ts';
 import { outsideError } from '../offset-errors.ts';
+import type { ReadMemory } from '../read-memory.ts';
 import type { PartitionCursor } from '../turns.ts';
 import { CommittedBatches } from './committed-batches.ts';
 import type { KafkaClient } from './kafka-client.ts';
@@ -13,6 +14,8 @@ export interface KafkaReaderOptions {
   readonly from: ReadonlyMap<number, number>;
   readonly to: ReadonlyMap<number, number> | undefined;
   readonly maxBufferedBytes: number;
+  /** The client's. */
+  readonly memory: ReadMemory;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -53,6 +56,7 @@ export class KafkaReader {
           offset,
           options.to === undefined ? null : (options.to.get(partition) ?? offset),
           share,
+          options.memory,
         ),
     );
   }
@@ -133,6 +137,7 @@ export class KafkaReader {
       const batches = new CommittedBatches(this.topic, data, cursor.fetched);
       if (batches.bytes > 0) cursor.add(batches, ++this.#fed);
     }
+    if (answer.length > 0) this.#options.memory.release(answer[0]!.batches); // all of it lies in one piece
     return this.#fed > before;
   }
 
@@ -168,6 +173,7 @@ class KafkaCursor implements PartitionCursor {
   readonly #reader: KafkaReader;
   readonly #to: number | null;
   readonly #share: number;
+  readonly #memory: ReadMemory;
   #queue: CommittedBatches[] = [];
   #records: Iterator<LogRecord> | null = null;
   /** The next offset to hand out, and the end of the batch that is being handed out. */
@@ -175,7 +181,14 @@ class KafkaCursor implements PartitionCursor {
   #batchEnd: number;
   #closed = false;
 
-  constructor(reader: KafkaReader, partition: number, offset: number, to: number | null, share: number) {
+  constructor(
+    reader: KafkaReader,
+    partition: number,
+    offset: number,
+    to: number | null,
+    share: number,
+    memory: ReadMemory,
+  ) {
     this.#reader = reader;
     this.partition = partition;
     this.fetched = offset;
@@ -183,6 +196,7 @@ class KafkaCursor implements PartitionCursor {
     this.#batchEnd = offset;
     this.#to = to;
     this.#share = share;
+    this.#memory = memory;
   }
 
   /** Bytes that may be asked for now: nothing while half of this partition's share is still full. */
@@ -196,6 +210,7 @@ class KafkaCursor implements PartitionCursor {
     this.fed = answer;
     this.fetched = batches.end;
     this.#queue.push(batches);
+    this.#memory.hold(batches.piece);
   }
 
   async tryNext(): Promise<LogRecord | 'waiting' | 'done'> {
@@ -206,6 +221,7 @@ class KafkaCursor implements PartitionCursor {
       if (next !== undefined && !next.done) {
         if (this.#to !== null && next.value.offset >= this.#to) return 'done';
         this.#position = next.value.offset + 1;
+        this.#memory.holdRecord(next.value);
         return next.value;
       }
       this.#records = null;
@@ -215,6 +231,7 @@ class KafkaCursor implements PartitionCursor {
       const batch = await batches.next(this.#position);
       if (batch === null) {
         this.#queue.shift();
+        this.#memory.release(batches.piece);
         void this.#reader.fetchMore();
         continue;
       }

@@ -1,6 +1,7 @@
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ISocketFactory } from 'kafkajs';
+import type { ReadMemory } from '../read-memory.ts';
 import { readingLargeAnswers } from './large-answers.ts';
 
 const KEEP_ALIVE_MS = 60_000;
@@ -11,18 +12,18 @@ const KEEP_ALIVE_MS = 60_000;
  */
 export class KafkaSockets {
   readonly #open = new Set<Socket>();
-  readonly #large: boolean;
+  readonly #memory: ReadMemory | null;
   #over = false;
 
-  /** `large`: whether answers of megabytes are to come, which `wholeAnswer` then gives (large-answers.ts). */
-  constructor(large: boolean) {
-    this.#large = large;
+  /** `memory`: for answers of megabytes, which `wholeAnswer` then gives (large-answers.ts); null: none are to come. */
+  constructor(memory: ReadMemory | null) {
+    this.#memory = memory;
   }
 
   /** Connects as kafkajs's own factory does. */
   readonly factory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
     if (this.#over) throw new Error('the log is closed');
-    const onread = this.#large ? readingLargeAnswers((data) => socket.emit('data', data)) : undefined;
+    const onread = this.#memory ? readingLargeAnswers((data) => socket.emit('data', data), this.#memory) : undefined;
     const where = { host, port, ...(onread && { onread }) };
     const socket: Socket = ssl
       ? connectTls({ ...where, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)

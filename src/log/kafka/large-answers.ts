@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { OnReadOpts } from 'node:net';
+import { ReadMemory } from '../read-memory.ts';
 
 /*
  * answer    = bytes:i32 correlationId:i32 body     bytes: from correlationId to the end of the body; big-endian
@@ -45,8 +46,11 @@ function standIn(correlationId: number, body: Buffer): Buffer {
   return answer;
 }
 
-/** How a socket is to read (`net.connect`'s `onread`): `deliver` gets all that comes, with stand-ins for what is large. */
-export function readingLargeAnswers(deliver: (data: Buffer) => void): OnReadOpts {
+/**
+ * How a socket is to read (`net.connect`'s `onread`): `deliver` gets all that comes, with stand-ins for what is large. That lies in
+ * `memory`, held for whoever asks for it.
+ */
+export function readingLargeAnswers(deliver: (data: Buffer) => void, memory = new ReadMemory()): OnReadOpts {
   const piece = Buffer.allocUnsafeSlow(PIECE);
   /** The large answer that is being read. */
   let large: { readonly correlationId: number; readonly body: Buffer; filled: number } | null = null;
@@ -70,8 +74,7 @@ export function readingLargeAnswers(deliver: (data: Buffer) => void): OnReadOpts
       if (size < LARGE) small = size < 0 ? Number.POSITIVE_INFINITY : 4 + size;
       else if (size > IMPOSSIBLE) small = Number.POSITIVE_INFINITY;
       else {
-        // From no pool, and not zeroed: all of it is read before it is given on.
-        const body = Buffer.allocUnsafeSlow(size - 4);
+        const body = memory.take(size - 4);
         large = { correlationId: bytes.readInt32BE(at + 4), body, filled: left - PREFIX };
         body.set(bytes.subarray(at + PREFIX));
         break;
