@@ -105,7 +105,8 @@ export function samplesOf(
     reason: error.reason,
     message: `${topic}/${partition} offset ${offset}${index === null ? '' : ` image ${index}`}: ${error.message}`,
     hint: error.hint,
-    bytes: bytes.slice(), // kept until the next commit: not with it all that was read beside it
+    // Kept until the next commit: not with it all that was read beside it. A Buffer's own `slice` would be a view.
+    bytes: new Uint8Array(bytes),
   });
   const limits = settings.limits ?? DEFAULT_LIMITS;
   const refuse = (error: unknown): Found => {

@@ -163,7 +163,8 @@ export class MemoryLog implements Log {
 function inPiece(record: LogRecord, memory: ReadMemory): LogRecord {
   const { key, value } = record;
   const [keyBytes, valueBytes] = [key?.byteLength ?? 0, value?.byteLength ?? 0];
-  const piece = memory.take(keyBytes + valueBytes);
+  const { buffer, byteOffset } = memory.take(keyBytes + valueBytes);
+  const piece = new Uint8Array(buffer, byteOffset, keyBytes + valueBytes);
   if (key !== null) piece.set(key);
   if (value !== null) piece.set(value, keyBytes);
   const placed = {
