@@ -5,9 +5,10 @@ import { measuredBlock, openBlockFeatures } from '../evaluation/block-features.t
 import type { Measures } from '../evaluation/measure.ts';
 import { measuredImages, measuredTopic } from '../evaluation/measured-images.ts';
 import { type RepresentationMetric, representation, representationForMachines } from '../evaluation/representation.ts';
+import { halfNames } from '../trainer/halves.ts';
 import type { CommittedRun } from '../trainer/open-run.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
-import { flatten } from '../trainer/state-blobs.ts';
+import { fromBlobs } from '../trainer/state-blobs.ts';
 import { trainLayout } from '../trainer/train-state.ts';
 import { inWords } from './compare-features.ts';
 import type { Console } from './console.ts';
@@ -38,7 +39,7 @@ export async function evaluateRepresentation(
   const chunk = await measuredImages(log, pipeline, runReader(run, pipeline, console), console.warn);
   const features = await openBlockFeatures(engine, pipeline, chunk);
   try {
-    const views = await features.of(flatten(model, '', trainLayout(pipeline), 'the blob model'));
+    const views = await features.of(fromBlobs({ model }, halfNames('params'), trainLayout(pipeline)));
     const { labels } = chunk;
     const all = representationForMachines(representation({ ...views, labels, classes: pipeline.model.classes }));
     const found = Object.fromEntries(metrics.map((metric) => [metric, demandNumber(metric, all[metric], topic)]));

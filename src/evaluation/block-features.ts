@@ -1,10 +1,11 @@
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Engine, HostTensor } from '../engine/engine.ts';
+import type { Engine, HostTensors } from '../engine/engine.ts';
 import { runInBatches } from '../engine/run-in-batches.ts';
-import { sizeOf, unpack } from '../model/parameters.ts';
+import { sizeOf } from '../model/parameters.ts';
 import { nullClass, sitFeatures } from '../model/sit.ts';
 import type { Features } from '../statistics/features.ts';
+import { halfNames, halvesIn, inHalves, unpackHalves } from '../trainer/halves.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import { blocksOf } from '../trainer/repulsion-settings.ts';
 import { trainLayout } from '../trainer/train-state.ts';
@@ -32,10 +33,10 @@ export async function openBlockFeatures(engine: Engine, pipeline: Pipeline, { im
   const program = await engine.compile({
     name: 'block-features',
     seed,
-    state: { params: { shape: [layout.size], dtype: 'float32', data: new Float32Array(layout.size) } },
+    state: inHalves('params', new Float32Array(layout.size), layout),
     inputs: { images: { shape: [BATCH, ...model.input], dtype: 'float32' } },
     fn: (state, inputs, random) => {
-      const parameters = unpack(state['params'] as Tensor1D, layout);
+      const parameters = unpackHalves(halvesIn(state, 'params'), layout);
       const twice = tf.concat([inputs['images']!, inputs['images']!]);
       const noise = random.normal('evaluation', twice.shape);
       const t = tf.fill([2 * BATCH], evaluation.time) as Tensor1D;
@@ -47,9 +48,9 @@ export async function openBlockFeatures(engine: Engine, pipeline: Pipeline, { im
     },
   });
   return {
-    /** Of flat weights (`trainLayout`), which may change once it resolves. */
-    async of(params: HostTensor): Promise<{ readonly first: Features; readonly second: Features }> {
-      await program.writeState({ params });
+    /** Of the halves of `params` as a train state holds them, among others; they may change once it resolves. */
+    async of(state: HostTensors): Promise<{ readonly first: Features; readonly second: Features }> {
+      await program.writeState(Object.fromEntries(halfNames('params').map((name) => [name, state[name]!])));
       const given = { images: { shape: [n, ...model.input], dtype: 'float32', data: images } } as const;
       const { first, second } = await runInBatches(program, given, BATCH);
       const shape = [n, model.width] as const;

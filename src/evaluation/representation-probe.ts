@@ -2,7 +2,7 @@ import type { ImageBatchReader } from '../codec/image-batch-reader.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Log } from '../log/log.ts';
 import { openImageReader } from '../registry/open-image-reader.ts';
-import { halfNames, joinHalves } from '../trainer/halves.ts';
+import { halfNames } from '../trainer/halves.ts';
 import type { Pipeline } from '../trainer/pipeline.ts';
 import type { Probe } from '../trainer/probe.ts';
 import type { EvaluationReport } from '../trainer/report.ts';
@@ -72,7 +72,7 @@ export function openProbe(settings: ProbeSettings): Probe | null {
       });
       const features = await opened;
       ({ labels } = features);
-      views = await features.of(joinHalves(snapshot.tensors, 'params'));
+      views = await features.of(snapshot.tensors);
     } finally {
       snapshot.release();
     }

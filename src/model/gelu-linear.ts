@@ -28,7 +28,7 @@ export function geluLinear(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
         const [r, v] = saved as [Tensor2D, Tensor2D];
         const d = tf.reshape(dy, [-1, out]) as Tensor2D;
         const [db] = fused('columnSums', [d], (all) => [tf.sum(all, 0)]);
-        const [dx, h] = fused('geluGradient', [product(d, v), r], gradient, [0, 1]) as [Tensor2D, Tensor2D];
+        const [dx, h] = fused('geluGradient', [product(d, v), r], gradientAndValue, [0, 1]) as [Tensor2D, Tensor2D];
         return [tf.reshape(dx, input.shape), product(d, h, true), db!];
       },
     };
@@ -36,8 +36,8 @@ export function geluLinear(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   return op(x, weight, bias);
 }
 
-/** What comes to x of `d`, what comes to gelu(x), and gelu(x). */
-function gradient(d: Tensor, x: Tensor): Tensor[] {
+/** Of d, the gradient of gelu(x): the gradient of x; and gelu(x) once more. */
+function gradientAndValue(d: Tensor, x: Tensor): Tensor[] {
   const g = gate(x);
   const value = tf.mul(x, g);
   const inner = tf.add(tf.mul(tf.square(x), 6 * A * C), 2 * C); // 2u'

@@ -9,7 +9,7 @@ import { type ParameterLayout, parameterLayout, unpack } from '../model/paramete
  */
 const HALVES = [0, 1] as const;
 
-/** The layouts of both, cut between the two parameters where they differ least in size. */
+/** The layouts of both, of two parameters or more: cut where the halves differ least in size. */
 export function halvesOf({ specs, offsets, size }: ParameterLayout): readonly [ParameterLayout, ParameterLayout] {
   const away = offsets.map((offset, i) => (i === 0 ? size : Math.abs(offset - size / 2)));
   const cut = away.indexOf(Math.min(...away));
@@ -33,12 +33,10 @@ export function unpackHalves(halves: readonly Tensor1D[], layout: ParameterLayou
 /** A flat vector as entries of the state: views, not copies. */
 export function inHalves(vector: string, flat: Float32Array, layout: ParameterLayout): HostTensors {
   const [first, second] = halvesOf(layout);
-  const entry = (half: number, { size }: ParameterLayout, data: Float32Array) =>
-    [halfName(vector, half), { shape: [size], dtype: 'float32', data }] as const;
-  return Object.fromEntries([
-    entry(0, first, flat.subarray(0, first.size)),
-    entry(1, second, flat.subarray(first.size)),
-  ]);
+  return {
+    [halfName(vector, 0)]: { shape: [first.size], dtype: 'float32', data: flat.subarray(0, first.size) },
+    [halfName(vector, 1)]: { shape: [second.size], dtype: 'float32', data: flat.subarray(first.size) },
+  };
 }
 
 /** The flat vector (n) whose halves the state's entries are: a copy. */

@@ -33,8 +33,8 @@ function stepOfHalf(
   half: number,
   ...inputs: [gradient: Tensor1D, gradientNorm: Scalar, learningRate: Scalar, step: Scalar]
 ): Tensors {
-  const vectors = ['params', 'adam.m', 'adam.v', 'ema', 'slow'].map((vector) => halfName(vector, half));
-  const names = vectors.filter((name) => name in state);
+  const vectors = ['params', 'adam.m', 'adam.v', 'ema', ...(halfName('slow', half) in state ? ['slow'] : [])];
+  const names = vectors.map((vector) => halfName(vector, half));
   const before = names.map((name) => state[name]!);
   const next = fusedUpdate('optimizer', before, inputs, (...all) => {
     const [params, m, v, ...averages] = all.slice(0, names.length) as Tensor1D[];

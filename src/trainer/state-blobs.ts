@@ -21,28 +21,29 @@ export function blobEntries(pipeline: Pipeline): string[] {
   return vectors.flatMap(halfNames);
 }
 
+/** What is stored, half by half: its name in the state, its layout, and where it goes. */
+const storedHalves = (layout: ParameterLayout) =>
+  STORED.flatMap(({ vector, blob, prefix }) =>
+    halvesOf(layout).map((half, i) => ({ name: halfName(vector, i), half, blob, prefix })),
+  );
+
 /** Halves of flat vectors to named tensors, which are views of them: no copy. */
 export function toBlobs(state: HostTensors, layout: ParameterLayout): StateBlobs {
   const blobs: Record<string, HostTensors> = {};
-  const halves = halvesOf(layout);
-  for (const { vector, blob, prefix } of STORED)
-    for (const [i, half] of halves.entries()) {
-      const flat = state[halfName(vector, i)];
-      if (flat === undefined) continue;
-      blobs[blob] ??= {};
-      for (const [name, tensor] of Object.entries(views(flat.data as Float32Array, half)))
-        blobs[blob][prefix + name] = tensor;
-    }
+  for (const { name, half, blob, prefix } of storedHalves(layout)) {
+    const flat = state[name];
+    if (flat === undefined) continue;
+    blobs[blob] ??= {};
+    for (const [tensor, view] of Object.entries(views(flat.data as Float32Array, half)))
+      blobs[blob][prefix + tensor] = view;
+  }
   return blobs;
 }
 
 /** Room in the engine's memory for those entries: what is read into it is copied neither by `fromBlobs` nor when it is compiled. */
 export function roomForBlobs(engine: Engine, entries: readonly string[], layout: ParameterLayout): StateBlobs {
-  const sizes = STORED.flatMap(({ vector }) =>
-    halvesOf(layout).map(({ size }, i) => [halfName(vector, i), size] as const),
-  );
-  const wanted = sizes.filter(([name]) => entries.includes(name));
-  const rooms = wanted.map(([name, size]) => [name, engine.room({ shape: [size], dtype: 'float32' })] as const);
+  const wanted = storedHalves(layout).filter(({ name }) => entries.includes(name));
+  const rooms = wanted.map(({ name, half }) => [name, engine.room({ shape: [half.size], dtype: 'float32' })] as const);
   return toBlobs(Object.fromEntries(rooms), layout);
 }
 
@@ -81,10 +82,7 @@ function commonVector(blob: HostTensors, prefix: string, layout: ParameterLayout
 /** The named entries of the train state out of a commit's blobs. @throws RepulsorError STATE_MISMATCH */
 export function fromBlobs(blobs: StateBlobs, names: readonly string[], layout: ParameterLayout): HostTensors {
   const state: HostTensors = {};
-  for (const { vector, blob, prefix } of STORED)
-    for (const [i, half] of halvesOf(layout).entries()) {
-      const name = halfName(vector, i);
-      if (names.includes(name)) state[name] = flatten(blobs[blob] ?? {}, prefix, half, `the blob ${blob}`);
-    }
+  for (const { name, half, blob, prefix } of storedHalves(layout))
+    if (names.includes(name)) state[name] = flatten(blobs[blob] ?? {}, prefix, half, `the blob ${blob}`);
   return state;
 }

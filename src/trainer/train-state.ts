@@ -48,7 +48,7 @@ export function hasSlowCopy(pipeline: Pipeline): boolean {
  * `compile` takes them as they are (Engine.room), and are in memory once; one state is then good for one program.
  */
 export function initialState(pipeline: Pipeline, room?: Engine['room']): HostTensors {
-  const weights = ['params', 'ema', ...(hasSlowCopy(pipeline) ? ['slow'] : [])];
+  const averages = ['ema', ...(hasSlowCopy(pipeline) ? ['slow'] : [])];
   const state: HostTensors = {};
   for (const [i, half] of halvesOf(trainLayout(pipeline)).entries()) {
     const zeros = (): HostTensor & { data: Float32Array } => {
@@ -56,14 +56,16 @@ export function initialState(pipeline: Pipeline, room?: Engine['room']): HostTen
       const data = room === undefined ? new Float32Array(half.size) : (room(spec).data as Float32Array).fill(0);
       return { ...spec, data };
     };
-    const drawn = zeros();
-    initialParameters(half, pipeline.seed, drawn.data);
+    const params = zeros();
+    initialParameters(half, pipeline.seed, params.data);
+    const copy = (): HostTensor => {
+      const one = zeros();
+      one.data.set(params.data);
+      return one;
+    };
+    state[halfName('params', i)] = params;
+    for (const average of averages) state[halfName(average, i)] = copy();
     for (const moment of ['adam.m', 'adam.v']) state[halfName(moment, i)] = zeros();
-    for (const [k, name] of weights.entries()) {
-      const own = k === 0 ? drawn : zeros();
-      if (k > 0) own.data.set(drawn.data);
-      state[halfName(name, i)] = own;
-    }
   }
   const repulsion = pipeline.losses.repulsion;
   const queue = repulsion !== null && repulsion.queue > 0 ? emptyQueue(repulsion.queue, keyDim(pipeline)) : {};

@@ -158,7 +158,9 @@ export async function train(settings: TrainSettings): Promise<TrainResult> {
         });
         const { ended, step, position, report, samples, seconds } = made;
         if (position !== null) await commits.finish({ step, position });
-        const ema = joinHalves(await program.readState(halfNames('ema')), 'ema');
+        const held = await program.snapshot(halfNames('ema'));
+        const ema = joinHalves(held.tensors, 'ema');
+        held.release();
         const later = samples - pipeline.operators.batch;
         return {
           ...{ ended, step, stepsHere: step - from.step, report, ema },

@@ -1,7 +1,6 @@
 import type { StateBlobs } from '../checkpoint/state-blobs.ts';
+import { views } from '../model/parameters.ts';
 import { sitLayout } from '../model/sit.ts';
-import { inHalves } from '../trainer/halves.ts';
-import { toBlobs } from '../trainer/state-blobs.ts';
 import type { Weights } from './import-weights.ts';
 import { officialShapes, POSITIONS } from './official-names.ts';
 
@@ -13,7 +12,7 @@ export const POSITIONS_BLOB = 'positions';
  */
 export function weightsBlobs({ model, parameters, ema, positions }: Weights): StateBlobs {
   const layout = sitLayout(model);
-  const blobs = toBlobs({ ...inHalves('params', parameters, layout), ...inHalves('ema', ema, layout) }, layout);
+  const blobs = { model: views(parameters, layout), ema: views(ema, layout) };
   if (positions === null) return blobs;
   const shape = officialShapes(layout, model).get(POSITIONS)!;
   return { ...blobs, [POSITIONS_BLOB]: { [POSITIONS]: { shape, dtype: 'float32', data: positions } } };

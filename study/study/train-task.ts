@@ -79,11 +79,9 @@ function keepingWeights(folder: string, marks: readonly number[], inner: Probe |
       const held = program.snapshot(halfNames('ema'));
       const write = async () => {
         const { tensors, release } = await held;
-        try {
-          await writeWeights(weightsAt(folder, step), joinHalves(tensors, 'ema'));
-        } finally {
-          release();
-        }
+        const ema = joinHalves(tensors, 'ema');
+        release();
+        await writeWeights(weightsAt(folder, step), ema);
       };
       const written = write();
       written.catch(() => undefined); // Heard when it is closed.

@@ -18,15 +18,15 @@ import { initialParameters, unpack } from '../../src/model/parameters.ts';
 import { sitFeatures } from '../../src/model/sit.ts';
 import { norm } from '../../src/optim/clip.ts';
 import { normals } from '../../src/random/philox.ts';
-import { halvesIn, inHalves } from '../../src/trainer/halves.ts';
+import { halfNames, halvesIn, inHalves } from '../../src/trainer/halves.ts';
 import type { CommittedRun } from '../../src/trainer/open-run.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import type { EvaluationReport } from '../../src/trainer/report.ts';
-import { flatten } from '../../src/trainer/state-blobs.ts';
+import { fromBlobs } from '../../src/trainer/state-blobs.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
 import { difference, float, int, runOnce } from '../engine/engines.ts';
 import { openTinyGround, type TinyGround } from '../trainer/tiny-ground.ts';
-import { expectSame, fillTopic, imageRecord, TOPIC, tinyPipeline } from '../trainer/tiny-run.ts';
+import { expectSame, fillTopic, imageRecord, TINY, TOPIC, tinyPipeline } from '../trainer/tiny-run.ts';
 
 let ground: TinyGround;
 let engine: Engine;
@@ -74,7 +74,7 @@ test('a run that is measured is, bit for bit, the run that is not; and what is t
   const chunks = [];
   for await (const chunk of (await topicImages(log, TOPIC, settings)).chunks()) chunks.push(chunk);
   const features = await openBlockFeatures(engine, pipeline, chunks[0]!);
-  const views = await features.of(flatten(model, '', trainLayout(pipeline), 'model'));
+  const views = await features.of(fromBlobs({ model }, halfNames('params'), trainLayout(pipeline)));
   features.dispose();
   const { step: _step, seconds, images: _images, ...told } = measured.reports[0]!;
   expect(told).toEqual(representation({ ...views, labels: chunks[0]!.labels, classes: 10 }));
@@ -154,9 +154,9 @@ test('features are the mean over the tokens of the block, of images noised to th
   );
   const images = normals(5, 'images', 0, 3 * 784);
   const features = await openBlockFeatures(engine, pipeline, { images, labels: new Int32Array(3) });
-  const { first, second } = await features.of(params);
+  const { first, second } = await features.of(inHalves('params', params.data as Float32Array, layout));
   features.dispose();
-  expect(first.shape).toEqual([3, 8]);
+  expect(first.shape).toEqual([3, TINY.model.width]);
 
   // The first three of 64 images, and of the second view the three that follow these 64.
   const noise = normals(pipeline.seed, 'evaluation', 0, 128 * 784);
@@ -176,7 +176,7 @@ test('features are the mean over the tokens of the block, of images noised to th
       const input = { x: x!, t: t as tf.Tensor1D, labels: none as tf.Tensor1D };
       return { mean: tf.mean(sitFeatures(parameters, pipeline.model, input, [2])[0]!, 1) };
     });
-    expect(difference(mean!, float([3, 8], view.data))).toBeLessThan(1e-5);
+    expect(difference(mean!, float([3, TINY.model.width], view.data))).toBeLessThan(1e-5);
   }
 });
 

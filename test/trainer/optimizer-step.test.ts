@@ -10,16 +10,16 @@ import { OPEN } from '../engine/engines.ts';
 import { plainAdamW, plainClip, plainEma } from '../optim/plain-optim.ts';
 import { tinyPipeline } from './tiny-run.ts';
 
-/** Large enough for the native engine to compile it and to update the state in place. */
-const N = 12_345;
+/** Large enough for the native engine to compile each half's step and to update the state in place. */
+const N = 18_345;
 const OPTIMIZER = { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.05, clip: 20, ema: 0.97 };
 const RATE = 0.01;
 
 /** Of two of the three parameters, cut where the halves differ least. */
 const LAYOUT = parameterLayout(
-  [5_000, 1_345, 6_000].map((n, i) => ({ name: `p${i}`, shape: [n], init: { kind: 'zeros' } })),
+  [8_000, 1_345, 9_000].map((n, i) => ({ name: `p${i}`, shape: [n], init: { kind: 'zeros' } })),
 );
-const FIRST = 6_345;
+const FIRST = 9_345;
 const drawn = (name: string): Float32Array => normals(3, name, 0, N);
 
 describe.each(Object.keys(OPEN) as (keyof typeof OPEN)[])('an optimizer step on %s', (name) => {

@@ -23,13 +23,16 @@ export const IMAGES = 200;
 export const BATCH = 7;
 export const TOPIC = 'images';
 
-/** A pipeline whose step takes milliseconds. The queue's 100 rows are no whole number of batches either. */
+/**
+ * A pipeline whose step takes milliseconds, and yet updates its state in place (src/engine/native/graph-backend.ts says from which size
+ * on). The queue's 100 rows are no whole number of batches either.
+ */
 export const TINY = {
   name: 'tiny',
   log: 'file:log',
   source: { topic: TOPIC, follow: false },
   operators: { shuffle: 64, flip: true, batch: BATCH },
-  model: { input: [28, 28, 1], patch: 14, width: 8, depth: 2, heads: 2, classes: 10, timeScale: 10 },
+  model: { input: [28, 28, 1], patch: 14, width: 12, depth: 2, heads: 2, classes: 10, timeScale: 10 },
   losses: { repulsion: { lambda: 0.05, queue: 100, ramp: 20, projection: { dim: 8 } } },
   optimizer: { learningRate: 1e-3, warmup: 10, clip: 1, ema: 0.9 },
   steps: 120,
