@@ -128,7 +128,7 @@ describe('a run that begins from another', () => {
     await expect(start(run, tinyPipeline({ model: { width: 16 } }), { beginning: from() })).rejects.toMatchObject({
       code: 'STATE_MISMATCH',
       exitStatus: 2,
-      message: expect.stringMatching(/of another model: model\.width was 8, is 16$/),
+      message: expect.stringMatching(/of another model: model\.width was 12, is 16$/),
     });
     expect((await log.offsets(`${run}.commits`, 0)).end).toBe(0);
     // Of these no tensor has another shape.

@@ -382,7 +382,7 @@ describe('bad records', () => {
 
 describe('a run goes on only with settings that fit its state', () => {
   test.each([
-    ['model.width', { model: { width: 16 } }, 'model.width was 8, is 16'],
+    ['model.width', { model: { width: 16 } }, 'model.width was 12, is 16'],
     ['the queue', { losses: { repulsion: null } }, 'losses.repulsion.queue was 100, is absent'],
     ['the seed', { seed: 1 }, 'seed was 0, is 1'],
     ['the topic', { source: { topic: 'other' } }, 'source.topic was "images", is "other"'],
