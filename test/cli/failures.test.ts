@@ -59,9 +59,9 @@ describe('wrong usage ends with status 2', () => {
     ['a setting out of its range', ['train', 'tiny.ts', '--set', 'operators.batch=1'], 'CONFIG', /operators\.batch: /],
     [
       'settings that contradict',
-      ['train', 'tiny.ts', '--set', 'model.heads=3'],
+      ['train', 'tiny.ts', '--set', 'model.heads=5'],
       'CONFIG',
-      /model\.heads: 3 heads do not/,
+      /model\.heads: 5 heads do not/,
     ],
     ['a --set that sets nothing', ['train', 'tiny.ts', '--set', 'steps'], 'USAGE', /--set steps is not PATH=VALUE/],
     ['a log of no kind', ['train', 'tiny.ts', '--log', 'ftp://u:hunter2@host'], 'CONFIG', /log: begins with file: or/],
