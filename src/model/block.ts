@@ -2,7 +2,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { attention } from './attention.ts';
 import { gated } from './gated.ts';
-import { geluLinear } from './gelu-linear.ts';
+import { GELU } from './gelu.ts';
 import { linear, linearSpecs } from './linear.ts';
 import { modulatedNorm } from './modulated-norm.ts';
 import type { ParameterSpec } from './parameters.ts';
@@ -20,7 +20,7 @@ export function block(x: Tensor, c: Tensor, parameters: Record<string, Tensor>, 
   const y = gated(x, gateA, attended);
   const [w1, b1] = [parameters[`${name}.mlp.fc1.weight`], parameters[`${name}.mlp.fc1.bias`]];
   const hidden = linear(modulatedNorm(y, shiftM, scaleM), w1, b1);
-  const mixed = geluLinear(hidden, parameters[`${name}.mlp.fc2.weight`], parameters[`${name}.mlp.fc2.bias`]);
+  const mixed = linear(hidden, parameters[`${name}.mlp.fc2.weight`], parameters[`${name}.mlp.fc2.bias`], GELU);
   return gated(y, gateM, mixed);
 }
 

@@ -4,11 +4,20 @@ import { fused } from '../engine/fused.ts';
 import { product } from '../engine/product.ts';
 import type { ParameterSpec } from './parameters.ts';
 
+/** What an input goes through before a layer's product. Rows of any number. */
+export interface Activation {
+  value(x: Tensor): Tensor;
+  /** From d, the gradient of the value: that of x; and the value once more, which nobody has kept. */
+  gradientAndValue(d: Tensor, x: Tensor): [Tensor, Tensor];
+}
+
+const IDENTITY: Activation = { value: (x) => x, gradientAndValue: (d, x) => [d, x] };
+
 /**
- * y = x W^T + b over the last axis. x: (..., in), W: (out, in), b: (out). Returns (..., out).
- * Its gradients are dx = dy W, dW = dy^T x and db = sum dy.
+ * y = f(x) W^T + b over the last axis, f the identity where none is given. x: (..., in), W: (out, in), b: (out). Returns (..., out).
+ * Its gradients are f'(x) dy W for x, dW = dy^T f(x) and db = sum dy. Of x and f(x) only x is kept.
  */
-export function linear(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
+export function linear(x: Tensor, weight: Tensor, bias: Tensor, activation = IDENTITY): Tensor {
   const [out, inputs] = weight.shape as [number, number];
   const op = tf.customGrad((...args) => {
     const save = args.pop() as unknown as tf.GradSaveFunc;
@@ -17,12 +26,13 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
     const rows = tf.reshape(input, [-1, inputs]) as Tensor2D;
     save([rows, w]);
     return {
-      value: tf.reshape(product(rows, w, false, true, b), [...input.shape.slice(0, -1), out]),
+      value: tf.reshape(product(activation.value(rows), w, false, true, b), [...input.shape.slice(0, -1), out]),
       gradFunc: (dy, saved) => {
         const [r, v] = saved as [Tensor2D, Tensor2D];
         const d = tf.reshape(dy, [-1, out]) as Tensor2D;
         const [db] = fused('columnSums', [d], (all) => [tf.sum(all, 0)]);
-        return [tf.reshape(product(d, v), input.shape), product(d, r, true), db!];
+        const [dx, active] = activation.gradientAndValue(product(d, v), r);
+        return [tf.reshape(dx, input.shape), product(d, active as Tensor2D, true), db!];
       },
     };
   });

@@ -6,7 +6,7 @@ import { cpuHasFastBfloat16 } from '../../src/engine/native/bfloat16-speed.ts';
 import { openNativeEngine } from '../../src/engine/native/native-engine.ts';
 import { product } from '../../src/engine/product.ts';
 import { selfAttention } from '../../src/model/attention.ts';
-import { geluLinear } from '../../src/model/gelu-linear.ts';
+import { GELU } from '../../src/model/gelu.ts';
 import { linear } from '../../src/model/linear.ts';
 import { demandPrecision } from '../../src/trainer/demand-precision.ts';
 import { definePipeline } from '../../src/trainer/pipeline.ts';
@@ -90,7 +90,7 @@ it.each(WAYS)('layers in bfloat16 stay near float32, with the same bits in every
       fn: (s) => {
         const f = (x: tf.Tensor, w: tf.Tensor, bias: tf.Tensor, down: tf.Tensor, last: tf.Tensor) => {
           const attended = selfAttention(linear(tf.mul(x, 0.2), tf.mul(w, 0.2), bias), 2);
-          return tf.mean(tf.square(geluLinear(attended, down, last))) as tf.Scalar;
+          return tf.mean(tf.square(linear(attended, down, last, GELU))) as tf.Scalar;
         };
         const names = Object.keys(shapes);
         const { value, grads } = tf.valueAndGrads(f as never)(names.map((name) => s[name]!));

@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openCpuEngine } from '../../src/engine/eager/eager-engine.ts';
 import { logSumExp } from '../../src/losses/log-sum-exp.ts';
-import { geluLinear } from '../../src/model/gelu-linear.ts';
+import { GELU } from '../../src/model/gelu.ts';
+import { linear } from '../../src/model/linear.ts';
 import { modulatedNorm } from '../../src/model/modulated-norm.ts';
 import { silu } from '../../src/model/silu.ts';
 import { normals } from '../../src/random/philox.ts';
@@ -30,7 +31,7 @@ function close(got: readonly number[], expected: readonly number[], within: numb
 
 /** Of one column, by the weight 1. */
 const gelu = (x: tf.Tensor): tf.Tensor =>
-  tf.reshape(geluLinear(tf.reshape(x, [-1, 1]), tf.ones([1, 1]), tf.zeros([1])), x.shape);
+  tf.reshape(linear(tf.reshape(x, [-1, 1]), tf.ones([1, 1]), tf.zeros([1]), GELU), x.shape);
 
 /** Without a modulation: over the last axis of (rows, width). */
 function layerNorm(x: tf.Tensor): tf.Tensor {

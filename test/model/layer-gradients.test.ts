@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { openCpuEngine } from '../../src/engine/eager/eager-engine.ts';
 import { selfAttention } from '../../src/model/attention.ts';
 import { gated } from '../../src/model/gated.ts';
-import { geluLinear } from '../../src/model/gelu-linear.ts';
+import { GELU } from '../../src/model/gelu.ts';
 import { linear } from '../../src/model/linear.ts';
 import { modulatedNorm } from '../../src/model/modulated-norm.ts';
 import { normals } from '../../src/random/philox.ts';
@@ -25,8 +25,8 @@ const LAYERS: Record<string, { ours: Layer; plain: Layer; shapes: number[][] }> 
     },
     shapes: [[B, N, D], [5, D], [5]],
   },
-  geluLinear: {
-    ours: (x, w, b) => geluLinear(x!, w!, b!),
+  'linear of GELU': {
+    ours: (x, w, b) => linear(x!, w!, b!, GELU),
     plain: (x, w, b) => {
       const u = tf.mul(Math.sqrt(2 / Math.PI), tf.add(x!, tf.mul(0.044715, tf.mul(x!, tf.square(x!)))));
       const rows = tf.reshape(tf.mul(tf.mul(x!, 0.5), tf.add(1, tf.tanh(u))), [-1, D]) as tf.Tensor2D;
