@@ -77,9 +77,9 @@ async function measureAxis(axis: Axis, options: Options, say: (line: string) => 
   );
   const { threads } = options;
   const starts = points.map(
-    ({ name, pipeline }) => [name, { start: () => startOurs(name, { pipeline, threads }) }] as const,
+    ({ name, pipeline }) => [name, { start: () => startOurs(name, { pipeline, threads, device: 'cpu' }) }] as const,
   );
-  const { sides, seconds } = await measureSides(Object.fromEntries(starts), options, say);
+  const { sides, seconds } = await measureSides(Object.fromEntries(starts), { ...options, device: 'cpu' }, say);
   const perImage = (point: (typeof points)[number]): number[] => seconds[point.name]!.map((step) => step / point.batch);
   const first = points[0]!;
   return Object.fromEntries(

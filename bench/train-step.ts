@@ -1,7 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Option } from 'commander';
 import { wholeNumber } from '../src/cli/options.ts';
+import type { NativeDevice } from '../src/engine/native/config.ts';
+import { type CudaDevice, cudaDevice } from '../src/engine/native/cuda-driver.ts';
+import { findLibraries } from '../src/engine/native/libraries.ts';
 import type { Benchmark, BenchmarkResult, Goal } from './benchmark.ts';
 import { goalsOf } from './train-step/goals.ts';
 import { measureShape, type ShapeFigures, type ShapeOptions } from './train-step/measure-shape.ts';
@@ -13,6 +17,7 @@ interface Options {
   readonly rounds: number;
   readonly turnSeconds: number;
   readonly threads: number;
+  readonly device: NativeDevice;
   readonly peers: boolean;
   readonly compiledPeers: boolean;
   readonly compileLimit: number;
@@ -23,6 +28,11 @@ export const benchmark: Benchmark = {
   options: (command) =>
     command
       .option('--shape <list>', 'a: 6 blocks of 192; b: SiT-S/2; c: the digits', shapeList, [...SHAPES])
+      .addOption(
+        new Option('--device <name>', 'where all sides run: the CPU, or the first NVIDIA GPU')
+          .choices(['cpu', 'gpu'])
+          .default('cpu'),
+      )
       .option('--rounds <n>', 'turns of each side', wholeNumber(1), 7)
       .option('--turn-seconds <n>', 'about how long a turn is', wholeNumber(1), 2)
       .option('--threads <n>', 'threads of each side', wholeNumber(1), availableParallelism())
@@ -33,16 +43,25 @@ export const benchmark: Benchmark = {
   run: (options, note) => measure(options as unknown as Options, note),
 };
 
+/** Said at once, in the words of the engine that each side would open, and not by the first process that is started. */
+async function gpuOf(device: NativeDevice): Promise<CudaDevice | null> {
+  if (device === 'cpu') return null;
+  const gpu = cudaDevice();
+  await findLibraries(device);
+  return gpu;
+}
+
 async function measure(options: Options, note: (line: string) => void): Promise<BenchmarkResult> {
+  const gpu = await gpuOf(options.device);
   const scratch = await mkdtemp(join(tmpdir(), 'repulsor-train-step-'));
   try {
     const measured: ShapeFigures[] = [];
     const how: ShapeOptions = { ...options, scratch };
     for (const shape of options.shape) measured.push(await measureShape(shape, how, note));
     const goals: Record<string, Goal> = Object.assign({}, ...measured.map(goalsOf));
-    const { threads, rounds, turnSeconds } = options;
-    const figures = { threads, rounds, turn_seconds: turnSeconds, shapes: measured };
-    return { figures, goals, tables: tablesOf(measured) };
+    const { device, threads, rounds, turnSeconds } = options;
+    const figures = { device, gpu, threads, rounds, turn_seconds: turnSeconds, shapes: measured };
+    return { figures, goals, tables: tablesOf(measured, gpu?.name ?? 'the CPU') };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -98,7 +98,7 @@ export async function startKcat(port: number, topic: string, images: number): Pr
 /** What the train step of shape (a) uses up. */
 export async function startTraining(): Promise<Way> {
   const pipeline = await shapePipeline('a');
-  const side = await startOurStep('training', { pipeline, threads: availableParallelism() });
+  const side = await startOurStep('training', { pipeline, threads: availableParallelism(), device: 'cpu' });
   const steps = Math.max(1, Math.round(2 / side.step_seconds));
   return {
     runsOn: `${availableParallelism()} threads`,

@@ -1,3 +1,4 @@
+import type { NativeDevice } from '../../src/engine/native/config.ts';
 import { RepulsorError } from '../../src/errors.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import { runChild } from '../child.ts';
@@ -25,13 +26,13 @@ const MOVED_WITHIN = 1e-3;
 export async function checkArithmetic(
   pipeline: Pipeline,
   file: string,
-  threads: number,
+  on: { readonly device: NativeDevice; readonly threads: number },
   say: (line: string) => void,
 ): Promise<{ agreement: Agreement; fused: boolean; openmp: OpenMp }> {
   say('the same two steps on both sides ...');
-  const task: CheckTask = { pipeline, threads, steps: STEPS, file };
+  const task: CheckTask = { pipeline, ...on, steps: STEPS, file };
   const ours = await runChild<CheckOutcome>(new URL('check-process.ts', import.meta.url), task);
-  const theirs = await checkTorch({ pipeline, threads, steps: STEPS, check: file });
+  const theirs = await checkTorch({ pipeline, ...on, steps: STEPS, check: file });
   const agreement = agreementOf(ours, theirs);
   for (const [of, within] of [
     [agreement.terms, TERMS_WITHIN],

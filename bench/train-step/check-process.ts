@@ -4,6 +4,7 @@ import { encodeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { writeSafetensorsFile } from '../../src/checkpoint/safetensors-file.ts';
 import { openEngine } from '../../src/engine/choose.ts';
 import type { HostTensor, HostTensors } from '../../src/engine/engine.ts';
+import type { NativeDevice } from '../../src/engine/native/config.ts';
 import { type ParameterLayout, views } from '../../src/model/parameters.ts';
 import { nullClass } from '../../src/model/sit.ts';
 import { learningRateAt, queueWeightAt } from '../../src/optim/schedule.ts';
@@ -21,6 +22,7 @@ import { givenBatch, unitRows } from './given-values.ts';
 export interface CheckTask {
   readonly pipeline: Pipeline;
   readonly threads: number;
+  readonly device: NativeDevice;
   readonly steps: number;
   /** Written: weights, queue, and for each step images, noise, times and labels after their dropout. */
   readonly file: string;
@@ -32,7 +34,7 @@ export interface CheckOutcome {
   readonly moved: Readonly<Record<string, number>>;
 }
 
-const { pipeline, threads, steps, file }: CheckTask = task();
+const { pipeline, threads, device, steps, file }: CheckTask = task();
 const { losses, seed, operators } = pipeline;
 const b = operators.batch;
 const layout = trainLayout(pipeline);
@@ -62,7 +64,7 @@ function givenState(): HostTensors {
 }
 
 const state = givenState();
-const { engine } = await openEngine({ name: 'native', threads, lanes: trainingLanes(pipeline) });
+const { engine } = await openEngine({ name: `native-${device}`, threads, lanes: trainingLanes(pipeline) });
 const weights = ['params', 'ema', ...(hasSlowCopy(pipeline) ? ['slow'] : [])];
 const before = new Map(weights.map((name) => [name, joinHalves(state, name).data]));
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { NativeDevice } from '../../src/engine/native/config.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
 import { type Spread, spread } from '../spread.ts';
 import { ratios } from '../turns.ts';
@@ -14,6 +15,7 @@ export interface ShapeOptions {
   readonly rounds: number;
   readonly turnSeconds: number;
   readonly threads: number;
+  readonly device: NativeDevice;
   readonly peers: boolean;
   readonly compiledPeers: boolean;
   /** Seconds that torch.compile has before its sides are left out. */
@@ -33,6 +35,7 @@ export interface SideFigures extends SideLife {
 
 export interface ShapeFigures {
   readonly shape: Shape;
+  readonly device: NativeDevice;
   readonly parameters: number;
   readonly batch: number;
   readonly work: StepWork;
@@ -53,8 +56,12 @@ export interface ShapeFigures {
   readonly repulsion_cost: Readonly<Record<string, Spread>> | null;
   /** null without peers. */
   readonly agreement: Agreement | null;
-  /** What was the faster one for PyTorch here; null without it. */
-  readonly torch: { readonly adamw: 'fused' | 'foreach'; readonly openmp_wait: OpenMp } | null;
+  /** What was the faster one for PyTorch here (torch.compile's modes: by side); null without it. OpenMP's threads matter on the CPU only. */
+  readonly torch: {
+    readonly adamw: 'fused' | 'foreach';
+    readonly openmp_wait: OpenMp | null;
+    readonly compile_modes: Readonly<Record<string, string>>;
+  } | null;
 }
 
 type Say = (line: string) => void;
@@ -63,21 +70,23 @@ type Say = (line: string) => void;
 export async function measureShape(shape: Shape, options: ShapeOptions, note: Say): Promise<ShapeFigures> {
   const say: Say = (line) => note(`shape ${shape}: ${line}`);
   const pipeline = await shapePipeline(shape);
-  const { threads } = options;
+  const { threads, device } = options;
   const checked = options.peers
-    ? await checkArithmetic(pipeline, join(options.scratch, `${shape}.safetensors`), threads, say)
+    ? await checkArithmetic(pipeline, join(options.scratch, `${shape}.safetensors`), { threads, device }, say)
     : null;
   const absent: Record<string, string> = {};
-  const starts: Record<string, Start> = { 'ours fp32': { start: () => startOurs('ours fp32', { pipeline, threads }) } };
+  const starts: Record<string, Start> = {
+    'ours fp32': { start: () => startOurs('ours fp32', { pipeline, threads, device }) },
+  };
   const inBf16 = await shapePipeline(shape, ['precision=bf16']);
-  starts['ours bf16'] = { start: () => startOurs('ours bf16', { pipeline: inBf16, threads }) };
+  starts['ours bf16'] = { start: () => startOurs('ours bf16', { pipeline: inBf16, threads, device }) };
   for (const compile of [false, true])
     for (const precision of ['fp32', 'bf16'] as const) {
       const name = `torch ${compile ? 'compiled' : 'eager'} ${precision}`;
       if (checked === null) absent[name] = 'measured without peers';
       else if (compile && !options.compiledPeers) absent[name] = 'left out by --no-compiled-peers';
       else {
-        const task = { pipeline, precision, compile, fused: checked.fused, threads };
+        const task = { pipeline, precision, compile, fused: checked.fused, threads, device };
         const start: Start['start'] = (signal) => startTorchSide(name, task, checked.openmp, signal);
         starts[name] = compile ? { start, optional: { limitSeconds: options.compileLimit } } : { start };
       }
@@ -97,6 +106,7 @@ export async function measureShape(shape: Shape, options: ShapeOptions, note: Sa
   });
   return {
     shape,
+    device,
     parameters: trainLayout(pipeline).size,
     batch,
     work,
@@ -112,7 +122,15 @@ export async function measureShape(shape: Shape, options: ShapeOptions, note: Sa
     cpu_ratios: ratiosOf(cpuSeconds),
     repulsion_cost: shape === 'b' ? await repulsionCost(options, say) : null,
     agreement: checked?.agreement ?? null,
-    torch: checked && { adamw: checked.fused ? 'fused' : 'foreach', openmp_wait: checked.openmp },
+    torch: checked && {
+      adamw: checked.fused ? 'fused' : 'foreach',
+      openmp_wait: device === 'cpu' ? checked.openmp : null,
+      compile_modes: Object.fromEntries(
+        Object.entries(sides).flatMap(([name, { compile_mode }]) =>
+          compile_mode === null ? [] : [[name, compile_mode]],
+        ),
+      ),
+    },
   };
 }
 
@@ -136,10 +154,10 @@ function ratiosOf(seconds: Readonly<Record<string, number[]>>): Record<string, S
 
 /** What the repulsion from 65,536 negatives adds to a step: with momentum keys, the default, and with the current ones. */
 async function repulsionCost(options: ShapeOptions, say: Say): Promise<Record<string, Spread>> {
-  const { threads } = options;
+  const { threads, device } = options;
   const start = async (name: string, overrides: readonly string[]): Promise<readonly [string, Start]> => {
     const pipeline = await shapePipeline('b', overrides);
-    return [name, { start: () => startOurs(name, { pipeline, threads }) }];
+    return [name, { start: () => startOurs(name, { pipeline, threads, device }) }];
   };
   const k = 'losses.repulsion.queue=65536';
   const current = [k, 'losses.repulsion.keyMomentum=null'];

@@ -1,8 +1,8 @@
+import type { NativeDevice } from '../../src/engine/native/config.ts';
 import { spread } from '../spread.ts';
 import { inTurns } from '../turns.ts';
-import type { OurLast } from './our-process.ts';
 import type { PeakTurn } from './peak-process.ts';
-import { type Side, startPeak } from './sides.ts';
+import { type Side, type SideLast, startPeak } from './sides.ts';
 import { type Start, startSides } from './start-sides.ts';
 
 interface TurnOptions {
@@ -10,9 +10,10 @@ interface TurnOptions {
   /** About how long a turn is. */
   readonly turnSeconds: number;
   readonly threads: number;
+  readonly device: NativeDevice;
 }
 
-export interface SideLife extends OurLast {
+export interface SideLife extends SideLast, Pick<Side, 'compile_mode' | 'mode_step_seconds'> {
   readonly version: string;
   /** From the pipeline to the end of the first step, less a usual step. */
   readonly compile_seconds: number;
@@ -39,7 +40,7 @@ export async function measureSides(
 ): Promise<Measured> {
   const started = new Map<string, Side>();
   const missing: Record<string, string> = {};
-  const peak = await startPeak({ threads: options.threads });
+  const peak = await startPeak({ threads: options.threads, device: options.device });
   try {
     await startSides(starts, say, { sides: started, missing });
     // All take the same number of steps, of the usual one about as many seconds as a turn has. Not of the slowest: one
@@ -67,8 +68,8 @@ export async function measureSides(
     delete seconds['peak'];
     const sides: Measured['sides'] = {};
     for (const [name, side] of started) {
-      const { version, compile_seconds, ops } = side;
-      sides[name] = { version, compile_seconds, ops, ...(await side.end()) };
+      const { version, compile_seconds, ops, compile_mode, mode_step_seconds } = side;
+      sides[name] = { version, compile_seconds, ops, compile_mode, mode_step_seconds, ...(await side.end()) };
     }
     await peak.end();
     return { sides, missing, seconds, cpuSeconds, peaks };

@@ -2,6 +2,7 @@
 
 import { openEngine } from '../../src/engine/choose.ts';
 import type { HostTensors } from '../../src/engine/engine.ts';
+import type { NativeDevice } from '../../src/engine/native/config.ts';
 import { normals } from '../../src/random/philox.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import { compileStep, runStep } from '../../src/trainer/run-step.ts';
@@ -15,7 +16,11 @@ import { givenBatch, unitRows } from './given-values.ts';
 export interface OurTask {
   readonly pipeline: Pipeline;
   readonly threads: number;
+  readonly device: NativeDevice;
 }
+
+/** Steps that warm up, and then steps that are timed: a GPU's take milliseconds. As in bench/peers/sit_torch.py. */
+const WARM_UP = { cpu: [2, 2], gpu: [20, 40] } as const;
 
 export interface OurReady {
   readonly version: string;
@@ -33,8 +38,8 @@ export interface OurLast {
   readonly idle_bytes: number;
 }
 
-const { pipeline, threads }: OurTask = task();
-const { engine } = await openEngine({ name: 'native', threads, lanes: trainingLanes(pipeline) });
+const { pipeline, threads, device }: OurTask = task();
+const { engine } = await openEngine({ name: `native-${device}`, threads, lanes: trainingLanes(pipeline) });
 const idle_bytes = residentBytes();
 
 /** As it is in the middle of a run: a full queue. */
@@ -63,8 +68,9 @@ const steps = async (count: number): Promise<number> => {
 };
 await runStep(program, pipeline, batch, step++);
 const first = seconds();
-await steps(2);
-const steady = (await steps(2)) / 2;
+const [warming, timed] = WARM_UP[device];
+await steps(warming);
+const steady = (await steps(timed)) / timed;
 const whole = peakBytes() ?? Number.NaN;
 forgetPeak();
 

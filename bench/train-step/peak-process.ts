@@ -3,12 +3,14 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
 import { openEngine } from '../../src/engine/choose.ts';
 import type { Program } from '../../src/engine/engine.ts';
+import type { NativeDevice } from '../../src/engine/native/config.ts';
 import { normals } from '../../src/random/philox.ts';
 import { task } from '../child.ts';
 import { takeTurns } from '../turn-process.ts';
 
 export interface PeakTask {
   readonly threads: number;
+  readonly device: NativeDevice;
 }
 
 /** Of both, the sizes that gave most are kept. */
@@ -23,21 +25,36 @@ export interface PeakTurn {
 
 /** Products in a chain: each needs the one before, so that none is left out or made once for all. */
 const CHAIN = 4;
-const SIZES = [1024, 2048];
-/** 128 MB each: far more than the caches that are this machine's alone. */
-const ELEMENTS = 2 ** 25;
+/**
+ * By device: sizes of the products; numbers of the vectors, which are far more than the caches hold that are this machine's alone
+ * (128 MB each, 256 on a GPU); and how many vectors are taken from one another in a run. A GPU does so much in a moment that small
+ * products, or a single vector, would measure how long a run takes to begin: 4 products of 8,192 take it some 90 ms, 64 vectors some 20.
+ */
+const WORK = {
+  cpu: { sizes: [1024, 2048], elements: 2 ** 25, vectors: 1 },
+  gpu: { sizes: [8192], elements: 2 ** 26, vectors: 64 },
+} as const;
+/** Normal numbers that are made; a matrix has them again and again. A prime, so that its rows differ. */
+const DIFFERENT = 1_000_003;
 
-const { threads }: PeakTask = task();
-const { engine } = await openEngine({ name: 'native', threads });
+const { threads, device }: PeakTask = task();
+const { engine } = await openEngine({ name: `native-${device}`, threads });
+const { sizes, elements, vectors } = WORK[device];
+
+function matrix(purpose: string, size: number, scale = 1) {
+  const some = normals(0, purpose, 0, Math.min(DIFFERENT, size * size));
+  const data = new Float32Array(size * size);
+  for (let i = 0; i < data.length; i++) data[i] = scale * some[i % some.length]!;
+  return { shape: [size, size], dtype: 'float32', data } as const;
+}
 
 async function products(size: number): Promise<() => Promise<number>> {
-  const scale = 1 / Math.sqrt(size);
   const program = await engine.compile({
     name: 'peak',
     seed: 0,
     state: {
-      w: { shape: [size, size], dtype: 'float32', data: normals(0, 'w', 0, size * size).map((x) => x * scale) },
-      x: { shape: [size, size], dtype: 'float32', data: normals(0, 'x', 0, size * size) },
+      w: matrix('w', size, 1 / Math.sqrt(size)),
+      x: matrix('x', size),
     },
     inputs: {},
     fn: (state) => {
@@ -51,8 +68,8 @@ async function products(size: number): Promise<() => Promise<number>> {
 
 function additions(): Promise<() => Promise<number>> {
   const vector = (purpose: string) => {
-    const data = new Float32Array(ELEMENTS).fill(purpose.length);
-    return { shape: [ELEMENTS], dtype: 'float32', data } as const;
+    const data = new Float32Array(elements).fill(purpose.length);
+    return { shape: [elements], dtype: 'float32', data } as const;
   };
   return engine
     .compile({
@@ -60,9 +77,14 @@ function additions(): Promise<() => Promise<number>> {
       seed: 0,
       state: { sum: vector('sum'), by: vector('by') },
       inputs: {},
-      fn: (state) => ({ state: { sum: tf.add(state['sum'], state['by']) }, outputs: {} }),
+      // Differences: a chain of sums TensorFlow's optimizers would make one.
+      fn: (state) => {
+        let sum = state['sum'];
+        for (let i = 0; i < vectors; i++) sum = tf.sub(state['by'], sum);
+        return { state: { sum }, outputs: {} };
+      },
     })
-    .then((program) => rate(program, 3 * 4 * ELEMENTS));
+    .then((program) => rate(program, vectors * 3 * 4 * elements));
 }
 
 /** Runs once to be warm; then each call gives `amount` per second. */
@@ -76,14 +98,14 @@ async function rate(program: Program, amount: number): Promise<() => Promise<num
   };
 }
 
-const ways = await Promise.all(SIZES.map(products));
+const ways = await Promise.all(sizes.map(products));
 const found: number[] = [];
 for (const way of ways) found.push(Math.max(await way(), await way()));
 const best = found.indexOf(Math.max(...found));
 const add = await additions();
 
 await takeTurns<object>(
-  { matrix_size: SIZES[best]! } satisfies PeakReady,
+  { matrix_size: sizes[best]! } satisfies PeakReady,
   // Of two runs the quicker: this is what the machine can do, not what it does.
   async () =>
     ({

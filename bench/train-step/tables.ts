@@ -5,17 +5,20 @@ import type { ShapeFigures } from './measure-shape.ts';
 const between = ({ median, min, max }: Spread, scale = 1): string =>
   `${short(median * scale)} (${short(min * scale)}..${short(max * scale)})`;
 
-export function tablesOf(measured: readonly ShapeFigures[]): Table[] {
+/** `device` in words, for the titles. */
+export function tablesOf(measured: readonly ShapeFigures[], device: string): Table[] {
   return [
-    ...measured.flatMap((figures) => [sidesTable(figures), ...ratioTable(figures)]),
-    roofline(measured),
+    ...measured.flatMap((figures) => [sidesTable(figures, device), ...ratioTable(figures)]),
+    roofline(measured, device),
     ...measured.flatMap(repulsionTable),
   ];
 }
 
-function sidesTable({ shape, parameters, batch, sides, missing }: ShapeFigures): Table {
+/** PyTorch says what its tensors take of a GPU; TensorFlow does not. */
+function sidesTable({ shape, parameters, batch, sides, missing }: ShapeFigures, device: string): Table {
+  const onDevice = Object.values(sides).some(({ device_peak_bytes }) => device_peak_bytes !== null);
   return {
-    title: `Shape ${shape}: ${parameters.toLocaleString('en-US')} parameters, batch ${batch}; median (least..most) over turns`,
+    title: `Shape ${shape} on ${device}: ${parameters.toLocaleString('en-US')} parameters, batch ${batch}; median (least..most) over turns`,
     columns: [
       '',
       'images/s',
@@ -26,6 +29,7 @@ function sidesTable({ shape, parameters, batch, sides, missing }: ShapeFigures):
       'peak RSS',
       'while stepping',
       'idle',
+      ...(onDevice ? ['GPU memory'] : []),
     ],
     rows: [
       ...Object.entries(sides).map(([name, side]) => [
@@ -38,8 +42,9 @@ function sidesTable({ shape, parameters, batch, sides, missing }: ShapeFigures):
         megabytes(side.peak_bytes),
         megabytes(side.turns_peak_bytes),
         megabytes(side.idle_bytes),
+        ...(onDevice ? [side.device_peak_bytes === null ? '-' : megabytes(side.device_peak_bytes)] : []),
       ]),
-      ...Object.entries(missing).map(([name, why]) => [name, why, '', '', '', '', '', '', '']),
+      ...Object.entries(missing).map(([name, why]) => [name, why, ...Array<string>(onDevice ? 8 : 7).fill('')]),
     ],
   };
 }
@@ -49,7 +54,7 @@ function ratioTable({ shape, ratios, cpu_ratios, agreement, torch }: ShapeFigure
   const differences = { ...agreement.terms, ...agreement.moved };
   return [
     {
-      title: `Shape ${shape}: images/s of one over the other, turn by turn (PyTorch with ${torch.adamw} AdamW, OpenMP waiting: ${torch.openmp_wait})`,
+      title: `Shape ${shape}: images/s of one over the other, turn by turn (PyTorch with ${chosen(torch)})`,
       columns: ['', 'ratio', 'of CPU time'],
       rows: Object.entries(ratios).map(([name, ratio]) => [name, between(ratio), between(cpu_ratios[name]!)]),
     },
@@ -61,9 +66,14 @@ function ratioTable({ shape, ratios, cpu_ratios, agreement, torch }: ShapeFigure
   ];
 }
 
-function roofline(measured: readonly ShapeFigures[]): Table {
+function chosen({ adamw, openmp_wait, compile_modes }: NonNullable<ShapeFigures['torch']>): string {
+  const modes = Object.entries(compile_modes).map(([name, mode]) => `${name}: ${mode}`);
+  return [`${adamw} AdamW`, ...(openmp_wait === null ? modes : [`OpenMP waiting: ${openmp_wait}`])].join(', ');
+}
+
+function roofline(measured: readonly ShapeFigures[], device: string): Table {
   return {
-    title: 'What bounds a float32 step: its operations at the peak of products, its bytes at the rate of additions',
+    title: `What bounds a float32 step on ${device}: its operations at the peak of products, its bytes at the rate of additions`,
     columns: ['shape', 'GFLOP', 'MB', 'GFLOP/s', 'GB/s', 'ms by FLOP', 'ms by bytes', 'bound by', 'ms measured', 'ops'],
     rows: measured.map(({ shape, work, peak_flops_per_second, peak_bytes_per_second, floor, sides }) => {
       const ours = sides['ours fp32'];

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { NativeDevice } from '../../src/engine/native/config.ts';
 import { RepulsorError } from '../../src/errors.ts';
 import type { Pipeline } from '../../src/trainer/pipeline.ts';
 import { peerEnvironment, peerPython } from '../peers/python.ts';
@@ -20,6 +21,7 @@ interface Task {
   /** AdamW's fused kernel instead of foreach. */
   readonly fused: boolean;
   readonly threads: number;
+  readonly device: NativeDevice;
   /** A file of check-process.ts to take `steps` from; null to take turns. */
   readonly check: string | null;
   readonly steps: number;
@@ -29,12 +31,17 @@ export interface TorchReady {
   readonly version: string;
   readonly compile_seconds: number;
   readonly step_seconds: number;
+  /** Of torch.compile's modes that are tried on the device the fastest, and a step's seconds in each; null of an eager side. */
+  readonly compile_mode: string | null;
+  readonly mode_step_seconds: Readonly<Record<string, number>> | null;
 }
 
 export interface TorchLast {
   readonly peak_bytes: number;
   readonly turns_peak_bytes: number;
   readonly idle_bytes: number;
+  /** Most bytes of the GPU's memory in tensors; null on the CPU. */
+  readonly device_peak_bytes: number | null;
 }
 
 /**
@@ -47,18 +54,22 @@ function environment(openmp: OpenMp): NodeJS.ProcessEnv {
   return { ...peerEnvironment(), ...(openmp === 'passive' && { OMP_WAIT_POLICY: 'passive' }) };
 }
 
+type Check = Pick<Task, 'pipeline' | 'threads' | 'device' | 'steps'> & { readonly check: string };
+
 /** What PyTorch makes of given values, and which of its ways is the faster one on this machine, as busy as it is. */
 export async function checkTorch(
-  task: Pick<Task, 'pipeline' | 'threads' | 'steps'> & { readonly check: string },
+  task: Check,
 ): Promise<CheckOutcome & { readonly fused: boolean; readonly openmp: OpenMp }> {
   const byDefault = await checkWith('default', task);
+  // A GPU's steps wait for no OpenMP thread.
+  if (task.device === 'gpu') return { ...byDefault, openmp: 'default' };
   const passive = await checkWith('passive', task);
   return byDefault.seconds <= passive.seconds ? { ...byDefault, openmp: 'default' } : { ...passive, openmp: 'passive' };
 }
 
 async function checkWith(
   openmp: OpenMp,
-  task: Pick<Task, 'pipeline' | 'threads' | 'steps' | 'check'>,
+  task: Check,
 ): Promise<CheckOutcome & { readonly fused: boolean; readonly seconds: number }> {
   const whole: Task = { ...task, precision: 'fp32', compile: false, fused: true };
   try {

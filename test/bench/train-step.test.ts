@@ -2,9 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Goal } from '../../bench/benchmark.ts';
+import type { Table } from '../../bench/table.ts';
 import { agreementOf } from '../../bench/train-step/check-arithmetic.ts';
+import { goalsOf } from '../../bench/train-step/goals.ts';
+import type { ShapeFigures } from '../../bench/train-step/measure-shape.ts';
 import { stepProducts, stepWork } from '../../bench/train-step/products.ts';
 import { shapePipeline } from '../../bench/train-step/shapes.ts';
+import { tablesOf } from '../../bench/train-step/tables.ts';
 import { definePipeline } from '../../src/trainer/pipeline.ts';
 import { trainLayout } from '../../src/trainer/train-state.ts';
 
@@ -90,6 +94,115 @@ test('sides agree as far as their worst step; what one of them lacks is a disagr
     terms: { total: 0.2 },
     moved: { params: Number.POSITIVE_INFINITY },
   });
+});
+
+/** Of shape b, every ratio `ratio`, of sides that need `bytes` on the host; only what goals and tables look at. */
+function figures(device: 'cpu' | 'gpu', changes: Partial<ShapeFigures> = {}): ShapeFigures {
+  const all = (value: number) => ({ median: value, min: value, max: value, samples: 1 });
+  const ratio = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, all(1.2)]));
+  const compared = [
+    'ours fp32 / torch eager fp32',
+    'ours bf16 / torch eager bf16',
+    'ours bf16 / torch compiled bf16',
+    'best of ours / best of torch',
+  ];
+  const side = (compile_mode: string | null, device_peak_bytes: number | null) => ({
+    version: '1',
+    compile_seconds: 1,
+    compile_mode,
+    mode_step_seconds: null,
+    ops: null,
+    peak_bytes: 3e9,
+    turns_peak_bytes: 2e9,
+    idle_bytes: 1e9,
+    device_peak_bytes,
+    images_per_second: all(100),
+    step_seconds: all(0.08),
+    cpu_seconds: all(0.1),
+    peak_share: all(0.5),
+  });
+  const onDevice = device === 'gpu' ? 5e8 : null;
+  return {
+    shape: 'b',
+    device,
+    parameters: 7,
+    batch: 8,
+    work: { flops: 1e9, key_flops: 0, queue_flops: 0, bytes: 1e9 },
+    peak_flops_per_second: all(1e12),
+    peak_bytes_per_second: all(1e12),
+    floor: { by_flops_seconds: 1, by_bytes_seconds: 2 },
+    sides: {
+      'ours fp32': side(null, null),
+      'torch eager fp32': side(null, onDevice),
+      'torch compiled bf16': side('reduce-overhead', onDevice),
+    },
+    missing: {},
+    ratios: ratio(compared),
+    cpu_ratios: ratio(compared),
+    repulsion_cost: ratio(['momentum keys', 'current keys']),
+    agreement: { steps: 2, terms: { total: 1e-7 }, moved: {} },
+    torch: {
+      adamw: 'fused',
+      openmp_wait: device === 'cpu' ? 'passive' : null,
+      compile_modes: { 'torch compiled bf16': 'reduce-overhead' },
+    },
+    ...changes,
+  };
+}
+
+test('a GPU is held to the comparisons of speed alone, the CPU also to memory, share of the peak and cost of the repulsion', () => {
+  const speed = {
+    fp32_over_torch_eager_b: { value: 1.2, goal: '>= 1.15', met: true },
+    bf16_over_torch_autocast_b: { value: 1.2, goal: '>= 1.3', met: false },
+    best_over_torch_best_b: { value: 1.2, goal: '>= 1.1', met: true },
+  };
+  expect(goalsOf(figures('gpu'))).toEqual(speed);
+  expect(goalsOf(figures('cpu'))).toEqual({
+    ...speed,
+    peak_rss_over_torch_b: { value: 1, goal: '<= 1', met: true },
+    peak_share_b: { value: 0.5, goal: '>= 0.6', met: false },
+    repulsion_65536_over_plain_b: { value: 1.2, goal: '<= 1.02', met: false },
+    repulsion_65536_current_keys_over_plain_b: { value: 1.2, goal: '<= 1.02', met: false },
+  });
+});
+
+test('without peers a GPU is held to nothing; without one of them the best is no best', () => {
+  expect(goalsOf(figures('gpu', { agreement: null }))).toEqual({});
+  const { best_over_torch_best_b } = goalsOf(figures('gpu', { missing: { 'torch compiled fp32': 'failed' } }));
+  expect(best_over_torch_best_b).toMatchObject({ value: Number.NaN, met: false });
+});
+
+test('tables say which device it was, how PyTorch ran on it, and what it held there', () => {
+  const titles = (device: 'cpu' | 'gpu', name: string) => tablesOf([figures(device)], name).map(({ title }) => title);
+  expect(titles('gpu', 'Some GPU')).toEqual([
+    'Shape b on Some GPU: 7 parameters, batch 8; median (least..most) over turns',
+    'Shape b: images/s of one over the other, turn by turn (PyTorch with fused AdamW, torch compiled bf16: reduce-overhead)',
+    expect.stringContaining('2 steps from the same values'),
+    expect.stringContaining('What bounds a float32 step on Some GPU'),
+    expect.stringContaining('65,536 negatives'),
+  ]);
+  expect(titles('cpu', 'the CPU')[1]).toContain('(PyTorch with fused AdamW, OpenMP waiting: passive)');
+  for (const device of ['cpu', 'gpu'] as const) {
+    const [{ columns, rows }] = tablesOf([figures(device, { missing: { some: 'why' } })], '') as [Table];
+    expect(columns.at(-1)).toBe(device === 'gpu' ? 'GPU memory' : 'idle');
+    expect(rows.map((row) => row.length)).toEqual(rows.map(() => columns.length));
+    expect(rows[1]!.at(-1)).toBe(device === 'gpu' ? '500 MB' : '1,000 MB');
+  }
+});
+
+test('a GPU that is not there is an error in the words of the engine, before anything is started', {
+  timeout: 60_000,
+}, () => {
+  const flags = ['--device', 'gpu', '--shape', 'c', '--no-peers', '--json'];
+  const end = spawnSync(process.execPath, ['--import', 'tsx', RUN, 'train-step', ...flags], {
+    encoding: 'utf8',
+    timeout: 55_000,
+    // Hides it on a machine that has one.
+    env: { ...process.env, CUDA_VISIBLE_DEVICES: '' },
+  });
+  expect(end, end.stderr).toMatchObject({ status: 1, stderr: '' });
+  expect(JSON.parse(end.stdout)).toMatchObject({ error: { code: 'ENGINE_UNAVAILABLE' } });
+  expect(JSON.parse(end.stdout).error.message).toContain('NVIDIA driver');
 });
 
 test('the benchmark of the train step ends with one JSON object, without peers too', { timeout: 300_000 }, () => {
