@@ -1,5 +1,5 @@
-import koffi from 'koffi';
 import { RepulsorError } from '../../errors.ts';
+import { koffi } from './ffi.ts';
 
 /** The NVIDIA driver's library: it comes with the driver, not with CUDA. */
 const LIBRARY = 'libcuda.so.1';

@@ -1,12 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
-import koffi, { type LibraryHandle } from 'koffi';
+import type { LibraryHandle } from 'koffi';
+import { koffi } from './ffi.ts';
 import type { Libraries } from './libraries.ts';
-
-/**
- * A session runs on the stack that FFI provides, and with inter-op parallelism off every kernel runs on it too: the
- * default of 128 KiB is far below the 8 MiB that TensorFlow expects of a thread.
- */
-const ASYNC_STACK_BYTES = 8 << 20;
 
 /**
  * Loads TensorFlow, once a process: it stays loaded until that ends. `framework` before `cc`, which links to it, and before both
@@ -19,7 +14,6 @@ export function loadLibraries({
   cc,
   preload,
 }: Libraries): (declaration: string) => ReturnType<LibraryHandle['func']> {
-  koffi.config({ async_stack_size: ASYNC_STACK_BYTES });
   for (const path of preload) load(path);
   const first = withoutRemarks(() => load(framework));
   logErrorsOnly(first);
