@@ -20,7 +20,7 @@ const config = sessionConfig({ threads: 2 });
 const compile = (definition: Partial<ProgramDefinition> & Pick<ProgramDefinition, 'fn'>, bytes = config) =>
   NativeProgram.compile(
     api,
-    { config: () => bytes, fuses: true, bf16: 'rounded' },
+    { config: () => bytes, isWhole: false, bf16: 'rounded' },
     { name: 'counted', seed: 0, state: {}, inputs: {}, ...definition },
   );
 

@@ -126,7 +126,8 @@ export class RoundedOperands implements Bfloat16 {
 
   #round(at: Output, shape: readonly number[]): Output {
     const graph = this.#graph;
-    if (!graph.fuses || shape.reduce((product, size) => product * size, 1) < COMPILED_ELEMENTS)
+    if (graph.isBody) return this.write(graph, at);
+    if (shape.reduce((product, size) => product * size, 1) < COMPILED_ELEMENTS)
       return cast(graph, cast(graph, at, DATA_TYPE.bfloat16), DATA_TYPE.float32);
     const specs = [{ shape: [...shape], type: DATA_TYPE.float32 }];
     const round = graph.function(`round ${JSON.stringify(shape)}`, specs, (body, [value]) => [

@@ -57,16 +57,21 @@ export class GraphBackend {
 
   /**
    * Calls `work` as the traced function of one program: its ops go into `graph`, its tensors are disposed after it. Functions in
-   * it may update `states`.
+   * it may update `states`, if there are any to update.
    * @throws what `work` throws, and RepulsorError when it read a value that does not exist yet, whatever it made of that
    */
-  trace(graph: Graph, sites: OpSites, states: StatesInPlace, work: () => void): void {
+  trace(graph: Graph, sites: OpSites, states: StatesInPlace | null, work: () => void): void {
     graph.states = states;
     try {
       this.#binding.trace(graph, sites, () => onBackend(BACKEND, () => sites.during(() => tf.tidy(work))));
     } finally {
       graph.states = null;
     }
+  }
+
+  /** Calls `work`, whose ops go into `body`: a function of the graph that is being traced. */
+  within<T>(body: Graph, work: () => T): T {
+    return this.#binding.within(body, work);
   }
 
   /** A tensor for an output of the graph that is being traced. */
@@ -84,7 +89,7 @@ export class GraphBackend {
     const binding = this.#binding;
     const { graph } = binding;
     const { name, fn, forProducts, states } = attributes;
-    if (!graph.fuses || inputs.reduce((sum, { size }) => sum + size, 0) < FUSED_ELEMENTS) return fn(...inputs);
+    if (graph.isBody || inputs.reduce((sum, { size }) => sum + size, 0) < FUSED_ELEMENTS) return fn(...inputs);
     const updated = states === 0 ? null : this.#updated(inputs, attributes);
     if (updated !== null) return updated;
     const given = inputs.map((input) => {
@@ -167,8 +172,8 @@ export class GraphBackend {
       const at = this.outputOf(tensor);
       return { at: bfloat16?.operand(at, tensor.shape) ?? at, shape: tensor.shape };
     });
-    // On a GPU TensorFlow's own optimizer joins the two where it can; a product of bfloat16 adds no float32 bias.
-    const joined = bias !== undefined && graph.fuses && !(bfloat16 instanceof NarrowOperands);
+    // The compiler joins the two where it can; a product of bfloat16 adds no float32 bias.
+    const joined = bias !== undefined && !graph.isBody && !(bfloat16 instanceof NarrowOperands);
     const operation = addProduct(graph, first!, second!, attributes, joined ? this.outputOf(bias) : undefined);
     this.#binding.note(operation);
     const { shape } = graph.shapeOf(operation, 0);

@@ -32,6 +32,9 @@ export interface OutputShape {
   readonly type: number;
 }
 
+/** How a graph's products are made of bfloat16 (bfloat16.ts). */
+export type ProductForm = 'narrow' | 'rounded';
+
 /** A function of the graph, and what its results are. */
 export interface GraphFunction {
   readonly name: string;
@@ -54,8 +57,8 @@ export class Graph implements Disposable {
   readonly #opDefs = new Map<string, OpDef>();
   readonly #constants = new Map<string, Output>();
 
-  /** Whether its functions are compiled to one kernel each; else their ops are its own. */
-  readonly fuses: boolean;
+  /** A function's body, compiled as a whole: what it calls `fused` is more ops of its own. */
+  readonly isBody: boolean;
 
   /** How products are made of bfloat16; null where they are of float32. */
   readonly bfloat16: Bfloat16 | null;
@@ -63,13 +66,17 @@ export class Graph implements Disposable {
   /** The states that functions may update, while a program is traced. */
   states: StatesInPlace | null = null;
 
-  constructor(
-    api: CApi,
-    { fuses = false, bf16 = null }: { readonly fuses?: boolean; readonly bf16?: 'narrow' | 'rounded' | null } = {},
-  ) {
+  readonly #products: ProductForm | null;
+  /** How many operations the graph has had with its functions: names are unique among all of them. */
+  readonly #named: { count: number };
+
+  constructor(api: CApi, products: ProductForm | null = null, outer: Graph | null = null) {
     this.api = api;
-    this.fuses = fuses;
-    this.bfloat16 = bf16 === null ? null : bf16 === 'narrow' ? new NarrowOperands(this) : new RoundedOperands(this);
+    this.isBody = outer !== null;
+    this.bfloat16 =
+      products === null ? null : products === 'narrow' ? new NarrowOperands(this) : new RoundedOperands(this);
+    this.#products = products;
+    this.#named = outer === null ? { count: 0 } : outer.#named;
     this.pointer = api.newGraph();
     this.#status = new Status(api);
   }
@@ -93,7 +100,7 @@ export class Graph implements Disposable {
       throw new Error(`operation ${type} has no attribute ${name}`);
     }
     // Names start with a letter, digit or dot; that of an internal op starts with an underscore.
-    const name = `${type.replace(/^_+/, '')}_${this.operations.length}`;
+    const name = `${type.replace(/^_+/, '')}_${this.#named.count++}`;
     const description = this.api.newOperation(this.pointer, type, name);
     let next = 0;
     for (const [i, argument] of definition.inputs.entries()) {
@@ -155,17 +162,19 @@ export class Graph implements Disposable {
   }
 
   /**
-   * The function of this graph with this signature, made by `build` from its inputs when it is first asked for. TensorFlow's
-   * compiler (XLA) makes one kernel of it.
+   * The function of this graph with this signature, made by `build` from its inputs when it is first asked for; `build` may add
+   * to them. TensorFlow's compiler (XLA) makes of it what it can: of elementwise ops one kernel. With `products` its products are
+   * made of bfloat16 as the graph's are.
    */
   function(
     signature: string,
     inputs: readonly OutputShape[],
-    build: (body: Graph, inputs: readonly Output[]) => readonly Output[],
+    build: (body: Graph, inputs: Output[]) => readonly Output[],
+    { products = false }: { readonly products?: boolean } = {},
   ): GraphFunction {
     const known = this.#functions.get(signature);
     if (known !== undefined) return known;
-    using body = new Graph(this.api);
+    using body = new Graph(this.api, products ? this.#products : null, this);
     const fed = inputs.map(({ type, shape }) => body.placeholder(type, shape));
     const outputs = build(body, fed);
     const name = `${/^\w+/.exec(signature)?.[0]}_${this.#functions.size}`;
@@ -221,7 +230,7 @@ export class Graph implements Disposable {
   #newConstant(type: number, shape: readonly number[], data: HostArray): Output {
     const tensor = newTensor(this.api, type, shape, data);
     try {
-      const name = `Const_${this.operations.length}`;
+      const name = `Const_${this.#named.count++}`;
       const description = this.api.newOperation(this.pointer, 'Const', name);
       this.api.setAttrTensor(description, 'value', tensor, this.#status.pointer);
       this.api.setAttrType(description, 'dtype', type);

@@ -86,14 +86,12 @@ export class LazyBinding {
 
   /** Calls synchronous `work`, during which operations go into `body` instead: a function of the current graph. */
   within<T>(body: Graph, work: () => T): T {
-    const [graph, sites] = [this.#graph, this.#sites];
+    const graph = this.#graph;
     this.#graph = body;
-    this.#sites = undefined; // Names of operations are unique in one graph only.
     try {
       return work();
     } finally {
       this.#graph = graph;
-      this.#sites = sites;
     }
   }
 

@@ -29,7 +29,8 @@ let loaded: Loaded | undefined;
 /**
  * TensorFlow's own library, no compiler and no addon: a program is traced once into a graph and then runs as one
  * asynchronous call. In a process that has the build for CUDA, `cpu` is the CPU under that build. `bfloat16` is the device's own,
- * unless it is said; where threads or lanes are not said, they are those that the process runs with already.
+ * unless it is said; on a GPU programs are compiled as a whole, and on a CPU their
+ * functions (`fused`), unless it is said; where threads or lanes are not said, they are those that the process runs with already.
  * @throws RepulsorError ENGINE_UNAVAILABLE when the libraries or the device are not there, do not load, or run with other threads.
  */
 export async function openNativeEngine(
@@ -37,6 +38,7 @@ export async function openNativeEngine(
   threads = loaded?.threads ?? availableParallelism(),
   wantedLanes = loaded?.lanes ?? 1,
   bfloat16: 'fast' | 'slow' = device === 'gpu' || cpuHasFastBfloat16() ? 'fast' : 'slow',
+  compiles: 'functions' | 'programs' = device === 'gpu' ? 'programs' : 'functions',
 ): Promise<Engine> {
   const lanes = device === 'gpu' ? 1 : Math.min(wantedLanes, threads);
   loaded ??= { ...(device === 'gpu' ? await loadForGpu() : await loadForCpu()), threads, lanes };
@@ -57,8 +59,6 @@ export async function openNativeEngine(
     });
   }
   const config = (precision: Precision = 'fp32') => sessionConfig({ threads, lanes }, device, precision);
-  // On a GPU TensorFlow's compiler needs CUDA's own, which the wheels do not bring.
-  const fuses = device === 'cpu';
   const bf16 = bfloat16 === 'fast' ? 'narrow' : 'rounded';
   if (device === 'gpu') demandGpu(api, config(), gpu!);
   return {
@@ -68,7 +68,7 @@ export async function openNativeEngine(
     lanes,
     version,
     bfloat16,
-    compile: (definition) => NativeProgram.compile(api, { config, fuses, bf16 }, definition),
+    compile: (definition) => NativeProgram.compile(api, { config, isWhole: compiles === 'programs', bf16 }, definition),
     room: (spec) => roomFor(api, spec),
     // Each program owns what it uses, and libraries cannot be unloaded.
     dispose: () => {},

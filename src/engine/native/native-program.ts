@@ -13,12 +13,12 @@ import type { Precision } from '../product.ts';
 import * as contract from '../program-contract.ts';
 import { Turns } from '../turns.ts';
 import { type CApi, DATA_TYPE, type Pointer } from './c-api.ts';
-import { Graph } from './graph.ts';
+import { Graph, type ProductForm } from './graph.ts';
 import { decodeOpTimes } from './op-times.ts';
 import { RunPlan, Session } from './session.ts';
 import { takeRoom } from './state-room.ts';
 import { copyTensor, deleteTensors, newTensor, newTensors, tensorView } from './tensor-memory.ts';
-import { Traces } from './traces.ts';
+import { isNotForCompiler, type Traced, Traces } from './traces.ts';
 
 /** A program as a TensorFlow graph, its state in the variables of one session: traced once for each shape of its inputs. */
 export class NativeProgram implements Program {
@@ -31,40 +31,41 @@ export class NativeProgram implements Program {
   readonly #turns = new Turns();
   #disposed = false;
 
-  private constructor(definition: contract.ProgramSignature, graph: Graph, config: Uint8Array) {
+  private constructor(definition: contract.ProgramSignature, graph: Graph, config: Uint8Array, isWhole: boolean) {
     this.#api = graph.api;
     this.#definition = definition;
     this.#graph = graph;
-    this.#traces = new Traces(graph, definition);
+    this.#traces = new Traces(graph, definition, isWhole);
     const reads = [...this.#traces.state.variables.values()].map(({ value }) => value);
     this.#read = new RunPlan([], reads, []);
     this.#session = new Session(graph, config);
   }
 
-  /** `fuses`: functions given to `fused` become one kernel each. `bf16`: how products of bfloat16 are made, if they are asked for. */
+  /** `isWhole`: as one function, where the compiler can. `bf16`: how products of bfloat16 are made, if they are asked for. */
   static async compile(
     api: CApi,
     {
       config,
-      fuses,
+      isWhole,
       bf16,
     }: {
       readonly config: (precision: Precision) => Uint8Array;
-      readonly fuses: boolean;
-      readonly bf16: 'narrow' | 'rounded';
+      readonly isWhole: boolean;
+      readonly bf16: ProductForm;
     },
     definition: ProgramDefinition,
   ): Promise<NativeProgram> {
     contract.checkDefinition(definition);
     const { precision = 'fp32' } = definition;
     const operands = precision === 'bf16' ? bf16 : null;
-    const graph = new Graph(api, { fuses, bf16: operands });
+    const graph = new Graph(api, operands);
     let program: NativeProgram | undefined;
     try {
       program = new NativeProgram(
         contract.signatureOf(definition),
         graph,
         config(operands === 'narrow' ? 'bf16' : 'fp32'),
+        isWhole,
       );
       await program.#write(definition.state);
       return program;
@@ -83,9 +84,8 @@ export class NativeProgram implements Program {
     const given = contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const traced = this.#traces.of(given);
-      const plan = this.#traces.plan(traced, given);
-      return this.#collect([...traced.outputs], await this.#run(plan, this.#feed(given, step)));
+      const [{ outputs }, fetched] = await this.#step(given, step, (plan, feed) => this.#session.run(plan, feed));
+      return this.#collect([...outputs], fetched);
     });
   }
 
@@ -93,15 +93,11 @@ export class NativeProgram implements Program {
     const given = contract.checkInputs(this.#definition, inputs);
     contract.checkStep(this.#definition, step);
     return this.#turn(`step ${step}`, async () => {
-      const plan = this.#traces.plan(this.#traces.of(given), given);
-      const feed = newTensors(this.#api, this.#feed(given, step));
-      try {
-        const { fetched, metadata } = await this.#session.runProfiled(plan, feed);
-        deleteTensors(this.#api, fetched);
-        return decodeOpTimes(metadata).map((op) => ({ ...op, code: this.#traces.sites.inName(op.name) }));
-      } finally {
-        deleteTensors(this.#api, feed);
-      }
+      const [, { fetched, metadata }] = await this.#step(given, step, (plan, feed) =>
+        this.#session.runProfiled(plan, feed),
+      );
+      deleteTensors(this.#api, fetched);
+      return decodeOpTimes(metadata).map((op) => ({ ...op, code: this.#traces.sites.inName(op.name) }));
     });
   }
 
@@ -159,6 +155,30 @@ export class NativeProgram implements Program {
       this.#session[Symbol.dispose]();
       this.#graph[Symbol.dispose]();
     });
+  }
+
+  /** One run of the program; of one that turns out not to be for the compiler, op by op. */
+  async #step<R>(
+    given: contract.Fed,
+    step: number,
+    run: (plan: RunPlan, feed: readonly Pointer[]) => Promise<R>,
+  ): Promise<[Traced, R]> {
+    const feed = newTensors(this.#api, this.#feed(given, step));
+    const once = async (traced: Traced): Promise<[Traced, R]> => [
+      traced,
+      await run(this.#traces.plan(traced, given), feed),
+    ];
+    try {
+      const traced = this.#traces.of(given);
+      try {
+        return await once(traced);
+      } catch (error) {
+        if (!(traced.isWhole && isNotForCompiler(error))) throw error;
+        return await once(this.#traces.opByOp(given)); // The compiler refuses before anything has run.
+      }
+    } finally {
+      deleteTensors(this.#api, feed);
+    }
   }
 
   #feed({ specs, data }: contract.Fed, step: number): (() => Pointer)[] {

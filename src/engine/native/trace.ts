@@ -1,51 +1,29 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { philoxKey } from '../../random/philox.ts';
 import { callProgram } from '../call-program.ts';
-import type { DType, Random, TensorSpec, Tensors } from '../engine.ts';
+import type { DType, TensorSpec, Tensors } from '../engine.ts';
 import * as contract from '../program-contract.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
+import { type FedInputs, feedInputs } from './fed-inputs.ts';
 import { type Graph, type Operation, output } from './graph.ts';
 import type { GraphBackend } from './graph-backend.ts';
 import type { OpSites } from './op-sites.ts';
+import type { ProgramState } from './program-state.ts';
+import { graphRandom } from './random-streams.ts';
 import { isScatter, rowsWritten, type WrittenRows, writeInPlace } from './rows-in-place.ts';
 import { StatesInPlace } from './states-in-place.ts';
 
-/** A state tensor in the graph: a resource variable, and how to read and to overwrite it. */
-export interface Variable {
-  readonly handle: Output;
-  readonly read: Operation;
-  /** What a reader may keep while steps go on: a copy where they write rows into it. */
-  readonly value: Output;
-  readonly written: Output;
-  readonly write: Operation;
-}
-
-/** What all traces of a program share. */
-export interface ProgramState {
-  /** By name. One that a trace writes rows into has another `value` after it. */
-  readonly variables: Map<string, Variable>;
-  /** uint64 [2]: what the counters of all random streams start from. */
-  readonly counter: Output;
+/** Where an output comes out. */
+export interface TracedOutput {
+  readonly at: Output;
+  readonly dtype: DType;
+  readonly shape: number[];
 }
 
 /** A program's function as a graph, for inputs of one shape. Everything in it belongs to the graph. */
-export interface TracedProgram {
-  readonly inputs: ReadonlyMap<string, Output>;
-  /** Where bytes go in that an input can be made of. */
-  readonly bytes: ReadonlyMap<string, Output>;
-  readonly outputs: ReadonlyMap<string, { readonly at: Output; readonly dtype: DType; readonly shape: number[] }>;
+export interface TracedProgram extends Pick<FedInputs, 'inputs' | 'bytes'> {
+  readonly outputs: ReadonlyMap<string, TracedOutput>;
   /** Assigns the new state, or writes it into the old one. Each waits until the old value is read. */
   readonly assigns: readonly Operation[];
-}
-
-/** RNG_ALG_PHILOX (tensorflow/core/framework/rng_alg.h). */
-const PHILOX = 1;
-
-export function addState(graph: Graph, specs: Readonly<Record<string, TensorSpec>>): ProgramState {
-  const variables = Object.entries(specs).map(
-    ([name, { shape, dtype }]) => [name, addVariable(graph, name, shape, DATA_TYPE[dtype])] as const,
-  );
-  return { variables: new Map(variables), counter: graph.placeholder(DATA_TYPE.uint64, [2]) };
 }
 
 /**
@@ -61,9 +39,8 @@ export function trace(
   specs: Readonly<Record<string, TensorSpec>>,
   onlyTrace: boolean,
 ): TracedProgram {
-  const inputs = new Map<string, Output>();
-  const bytes = new Map<string, Output>();
-  const outputs = new Map<string, { at: Output; dtype: DType; shape: number[] }>();
+  let fed: FedInputs | undefined;
+  const outputs = new Map<string, TracedOutput>();
   const assigns = new Set<Operation>();
   const ends: Operation[] = [];
 
@@ -80,34 +57,17 @@ export function trace(
         DATA_TYPE[spec.dtype],
       );
     }
-    const fed: Tensors = {};
-    for (const [name, spec] of Object.entries(specs)) {
-      const { ofBytes } = definition.inputs[name]!;
-      if (ofBytes === undefined) {
-        inputs.set(name, graph.placeholder(DATA_TYPE[spec.dtype], spec.shape));
-        fed[name] = backend.tensor(inputs.get(name)!, `input "${name}"`, spec.shape, DATA_TYPE[spec.dtype]);
-        continue;
-      }
-      // What is made of the bytes can itself be fed, as any tensor of a graph: then they are not asked for.
-      bytes.set(name, graph.placeholder(DATA_TYPE.uint8, spec.shape));
-      const types = { SrcT: { type: DATA_TYPE.uint8 }, DstT: { type: DATA_TYPE.int32 } };
-      const values = output(graph.add('Cast', [bytes.get(name)!], types));
-      const made = ofBytes(backend.tensor(values, `bytes of input "${name}"`, spec.shape, DATA_TYPE.int32));
-      fed[name] = contract.checkOfBytes(definition, name, spec, made);
-      inputs.set(name, backend.outputOf(fed[name]));
-    }
-    const random = graphRandom(graph, backend, definition.seed, counter);
-    const result = callProgram(definition.fn, state, fed, random);
+    fed = feedInputs(graph, backend, definition, specs);
+    const random = graphRandom(graph, definition.seed, counter, (drawn, shape) =>
+      backend.tensor(drawn, 'random', shape, DATA_TYPE.float32),
+    );
+    const result = callProgram(definition.fn, state, Object.fromEntries(fed.tensors), random);
     contract.checkResult(definition, result);
 
     for (const [name, tensor] of Object.entries(result.outputs)) {
-      const dtype = contract.hostDType(definition, `output "${name}"`, tensor);
-      const value = tensor.dtype === 'bool' ? tf.cast(tensor, 'int32') : tensor;
-      // Through an Identity: an input or a state tensor may be returned as it is, and one tensor under two names.
-      const identity = graph.add('Identity', [backend.outputOf(value)]);
-      const at = output(identity);
-      outputs.set(name, { at, dtype, shape: [...tensor.shape] });
-      ends.push(identity);
+      const { operation, ...traced } = addOutput(graph, backend, definition, name, tensor);
+      outputs.set(name, traced);
+      ends.push(operation);
     }
     const returned = Object.entries(result.state ?? {}).map(
       ([name, tensor]) => [name, backend.outputOf(tensor)] as const,
@@ -142,35 +102,20 @@ export function trace(
     }
     for (const write of writeInPlace(graph, written, [...assigns, ...ends])) assigns.add(write);
   });
-  return { inputs, bytes, outputs, assigns: [...assigns] };
+  return { ...fed!, outputs, assigns: [...assigns] };
 }
 
-function addVariable(graph: Graph, name: string, shape: readonly number[], type: number): Variable {
-  const handle = output(
-    graph.add('VarHandleOp', [], { dtype: { type }, shape: { shape }, shared_name: { string: name } }),
-  );
-  const written = graph.placeholder(type, shape);
-  const read = graph.add('ReadVariableOp', [handle], { dtype: { type } });
-  return {
-    handle,
-    read,
-    value: output(read),
-    written,
-    write: graph.add('AssignVariableOp', [handle, written], { dtype: { type } }),
-  };
-}
-
-/** The streams of src/random/philox.ts, drawn by the graph itself. */
-function graphRandom(graph: Graph, backend: GraphBackend, seed: number, counter: Output): Random {
-  const algorithm = graph.constant(DATA_TYPE.int32, [], Int32Array.of(PHILOX));
-  const draw = (operation: string, purpose: string, shape: number[]): tf.Tensor => {
-    const key = graph.constant(DATA_TYPE.uint64, [1], BigUint64Array.of(philoxKey(seed, purpose)));
-    const size = graph.constant(DATA_TYPE.int32, [shape.length], Int32Array.from(shape));
-    const drawn = graph.add(operation, [size, key, counter, algorithm], { dtype: { type: DATA_TYPE.float32 } });
-    return backend.tensor(output(drawn), operation, shape, DATA_TYPE.float32);
-  };
-  return {
-    uniform: (purpose, shape) => draw('StatelessRandomUniformV2', purpose, shape),
-    normal: (purpose, shape) => draw('StatelessRandomNormalV2', purpose, shape),
-  };
+/** An output of the program's function as what can be fetched. */
+export function addOutput(
+  graph: Graph,
+  backend: GraphBackend,
+  definition: contract.ProgramSignature,
+  name: string,
+  tensor: tf.Tensor,
+): TracedOutput & { readonly operation: Operation } {
+  const dtype = contract.hostDType(definition, `output "${name}"`, tensor);
+  const value = tensor.dtype === 'bool' ? tf.cast(tensor, 'int32') : tensor;
+  // Through an Identity: an input or a state tensor may be returned as it is, and one tensor under two names.
+  const operation = graph.add('Identity', [backend.outputOf(value)]);
+  return { at: output(operation), dtype, shape: [...tensor.shape], operation };
 }

@@ -3,13 +3,17 @@ import * as contract from '../program-contract.ts';
 import type { Graph } from './graph.ts';
 import { GraphBackend } from './graph-backend.ts';
 import { OpSites } from './op-sites.ts';
+import { addState, type ProgramState } from './program-state.ts';
 import { RunPlan } from './session.ts';
-import { addState, type ProgramState, type TracedProgram, trace } from './trace.ts';
+import { type TracedProgram, trace } from './trace.ts';
+import { traceWhole } from './trace-whole.ts';
 
 /** The program's function for inputs of one shape. */
-interface Traced extends TracedProgram {
+export interface Traced extends TracedProgram {
   /** By the inputs that are fed as bytes. */
   readonly plans: Map<string, RunPlan>;
+  /** Compiled as one function, not op by op. */
+  readonly isWhole: boolean;
 }
 
 /** A program's function, traced once for each shape of its inputs: all in one graph, over one state. */
@@ -22,10 +26,12 @@ export class Traces {
   /** By the shapes of the inputs in words: one, unless the definition leaves sizes open. */
   readonly #traced = new Map<string, Traced>();
   readonly #isOpen: boolean;
+  #isWhole: boolean;
   #seconds = 0;
 
-  /** Traces at once where no size is left open. @throws what the function throws */
-  constructor(graph: Graph, definition: contract.ProgramSignature) {
+  /** Traces at once where no size is left open: op by op, or as one function. @throws what the function throws */
+  constructor(graph: Graph, definition: contract.ProgramSignature, isWhole: boolean) {
+    this.#isWhole = isWhole;
     this.#graph = graph;
     this.#definition = definition;
     this.#isOpen = hasOpenSizes(definition.inputs);
@@ -63,10 +69,19 @@ export class Traces {
     return plan;
   }
 
+  /** Takes the program op by op from here on: the compiler cannot make one function of it. */
+  opByOp({ specs }: contract.Fed): Traced {
+    this.#isWhole = false;
+    this.#traced.clear();
+    return this.#trace(specs);
+  }
+
   #trace(specs: contract.Fed['specs']): Traced {
     const start = performance.now();
-    const made = trace(this.#graph, this.sites, GraphBackend.get(), this.#definition, this.state, specs, !this.#isOpen);
-    const traced = { ...made, plans: new Map() };
+    const isWhole = this.#isWhole;
+    const common = [this.#graph, this.sites, GraphBackend.get(), this.#definition, this.state, specs] as const;
+    const made = isWhole ? traceWhole(...common) : trace(...common, !this.#isOpen);
+    const traced = { ...made, plans: new Map(), isWhole };
     this.#traced.set(shapesOf(specs), traced);
     this.#seconds += (performance.now() - start) / 1000;
     return traced;
@@ -77,3 +92,7 @@ const shapesOf = (specs: contract.Fed['specs']): string =>
   Object.entries(specs)
     .map(([name, { shape }]) => `${name} [${shape.join(', ')}]`)
     .join(', ');
+
+/** Whether the compiler (XLA) said that it cannot compile a function: an op that it lacks, or a shape that depends on values. */
+export const isNotForCompiler = (error: unknown): boolean =>
+  /unsupported operations when trying to compile|must be a compile-time constant/i.test(String(error));
