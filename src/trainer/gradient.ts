@@ -1,5 +1,6 @@
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
+import { materialize } from '../engine/materialize.ts';
 
 /**
  * Value, gradients and by-products of a scalar function of flat float32 vectors (n): a scalar, an (n) for each, and what the function
@@ -23,5 +24,5 @@ export function valueAndGradients<T extends Record<string, Tensor>>(
       return [name, own];
     }),
   );
-  return { value: value as Scalar, gradients: grads as Tensor1D[], byProducts: byProducts as T };
+  return { value: value as Scalar, gradients: (grads as Tensor1D[]).map(materialize), byProducts: byProducts as T };
 }

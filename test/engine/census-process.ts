@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { ProgramDefinition } from '../../src/engine/engine.ts';
+import type { ProgramDefinition, ProgramFunction } from '../../src/engine/engine.ts';
 import { loadCApi } from '../../src/engine/native/c-api.ts';
 import { sessionConfig } from '../../src/engine/native/config.ts';
 import { Graph } from '../../src/engine/native/graph.ts';
@@ -17,10 +17,14 @@ import { counting } from './native-census.ts';
 const census = counting(loadCApi(await findLibraries()));
 const { api } = census;
 const config = sessionConfig({ threads: 2 });
-const compile = (definition: Partial<ProgramDefinition> & Pick<ProgramDefinition, 'fn'>, bytes = config) =>
+const compile = (
+  definition: Partial<ProgramDefinition> & Pick<ProgramDefinition, 'fn'>,
+  bytes = config,
+  isWhole = false,
+) =>
   NativeProgram.compile(
     api,
-    { config: () => bytes, isWhole: false, bf16: 'rounded' },
+    { config: () => bytes, isWhole, bf16: 'rounded' },
     { name: 'counted', seed: 0, state: {}, inputs: {}, ...definition },
   );
 
@@ -91,6 +95,25 @@ async function everyWay(): Promise<void> {
   await Promise.all([twice.run({ x: four() }, 0), twice.run({ x: four() }, 1)]);
   twice.dispose();
   twice.dispose();
+
+  const compiled: ProgramFunction = ({ s }, { x }, random) => ({
+    state: { s: tf.add(s!, random.normal('b', [2])) },
+    outputs: { y: tf.mul(x!, s!) },
+  });
+  const lacking: ProgramFunction = (_, { x }) => ({
+    outputs: { y: tf.dilation2d(tf.reshape(x!, [1, 2, 2, 1]) as tf.Tensor4D, tf.ones([1, 1, 1]), 1, 'same') },
+  });
+  for (const [fn, state] of [
+    [compiled, { s: two() }],
+    [lacking, {}],
+  ] as const) {
+    const tensors = Object.fromEntries(Object.entries(state).map(([name, data]) => [name, float([2], data)]));
+    const whole = await compile({ inputs: x, state: tensors, fn }, config, true);
+    await whole.run({ x: four() }, 0);
+    await whole.run({ x: four() }, 1);
+    await whole.profile({ x: four() }, 2);
+    whole.dispose();
+  }
 
   const open = await compile({
     inputs: { x: { shape: ['n', 2], dtype: 'float32' } },

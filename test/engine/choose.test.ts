@@ -28,6 +28,17 @@ describe('choosing an engine', () => {
     await expect(openEngine({ threads: 0 })).rejects.toMatchObject({ code: 'CONFIG' });
   });
 
+  it('opens the native one after another library was loaded, as the driver is before it on a GPU', () => {
+    const source = (path: string) => JSON.stringify(new URL(`../../src/engine/${path}`, import.meta.url).href);
+    const script = `
+      import { koffi } from ${source('native/ffi.ts')};
+      koffi.load('libm.so.6');
+      const { openNativeEngine } = await import(${source('native/native-engine.ts')});
+      console.log((await openNativeEngine()).name);`;
+    const args = ['--import', 'tsx', '--input-type=module', '-e', script];
+    expect(execFileSync(process.execPath, args, { encoding: 'utf8' })).toBe('native\n');
+  });
+
   /** In a process whose cache is empty: as where setup.js could not bring the native engine. */
   const withoutLibraries = (choice: string, more: Record<string, string> = {}): string => {
     const script = `

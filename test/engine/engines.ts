@@ -13,6 +13,9 @@ export const OPEN: Record<Engine['name'], () => Promise<Engine>> = {
   cpu: openCpuEngine,
 };
 
+/** The native one as it is on a GPU, on the CPU: whole programs are compiled (src/engine/native/trace-whole.ts). */
+export const openWhole = (): Promise<Engine> => openNativeEngine('cpu', undefined, undefined, undefined, 'programs');
+
 export const float = (shape: number[], data: Iterable<number>): HostTensor => ({
   shape,
   dtype: 'float32',

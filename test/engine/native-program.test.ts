@@ -288,7 +288,8 @@ describe('memory', () => {
     });
   });
 
-  // The first of four windows warms up. One tensor left behind by each program, or each run, would be 25, or 600, MiB.
+  // The first of four windows warms up. One tensor left behind by each program, or each run, would be 12, or 300, MiB a window. The lower
+  // of the last two: the allocator gives memory back when it likes, and one window alone may have 13 MiB more for it.
   it.each([
     ['200 engines and programs, made and dropped', 'programs', 200],
     ['5,000 runs', 'runs', 5000],
@@ -296,6 +297,6 @@ describe('memory', () => {
     const { times, after, tensors } = JSON.parse(await processOutput('memory-process.ts', what));
     expect(times).toBe(count);
     expect(tensors).toBe(0);
-    expect(after[3] - after[1]).toBeLessThan(8); // MiB
+    expect(Math.min(after[2], after[3]) - after[1]).toBeLessThan(8); // MiB
   });
 });

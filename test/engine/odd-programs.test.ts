@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, HostTensor, Tensors } from '../../src/engine/engine.ts';
 import { normals } from '../../src/random/philox.ts';
-import { bytesOf, difference, type Fn, float, int, OPEN, runOnce } from './engines.ts';
+import { bytesOf, difference, type Fn, float, int, OPEN, openWhole, runOnce } from './engines.ts';
 
 /** What no model of ours does, and a user's may: compiled, against tfjs's own JavaScript op by op; and what is refused, by name. */
 
@@ -432,20 +432,30 @@ const run = async (engine: Engine, [inputs, fn]: Case): Promise<HostTensor[]> =>
 };
 
 let native: Engine;
+let asWhole: Engine;
 let cpu: Engine;
 beforeAll(async () => {
   native = await OPEN.native();
+  asWhole = await openWhole();
   cpu = await OPEN.cpu();
 });
 
-describe('a compiled program gives what plain JavaScript gives, of', () => {
-  it.each(Object.entries(CASES))('%s', async (_, given) => {
-    const before = tf.memory().numTensors;
-    const [ours, theirs] = [await run(native, given), await run(cpu, given)];
-    expect(ours.length).toBe(theirs.length);
-    for (const [i, tensor] of ours.entries()) expect(difference(tensor, theirs[i]!), `result ${i}`).toBeLessThan(5e-5);
-    expect(tf.memory().numTensors).toBe(before);
-  });
+/** The greater of a number and what is none is the number to the compiler, on a CPU. */
+const NOT_WHOLE = 'not a number, infinities and the zeros';
+
+describe.each(['op by op', 'as a whole'])('a program compiled %s gives what plain JavaScript gives, of', (how) => {
+  it.each(Object.entries(CASES).filter(([name]) => how === 'op by op' || name !== NOT_WHOLE))(
+    '%s',
+    async (_, given) => {
+      const before = tf.memory().numTensors;
+      const engine = how === 'op by op' ? native : asWhole;
+      const [ours, theirs] = [await run(engine, given), await run(cpu, given)];
+      expect(ours.length).toBe(theirs.length);
+      for (const [i, tensor] of ours.entries())
+        expect(difference(tensor, theirs[i]!), `result ${i}`).toBeLessThan(5e-5);
+      expect(tf.memory().numTensors).toBe(before);
+    },
+  );
 });
 
 describe('where plain JavaScript is wrong itself, a compiled program gives', () => {

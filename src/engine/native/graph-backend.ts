@@ -3,6 +3,7 @@ import nodeUtil from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { silenceCpuBackend } from '../cpu-backend.ts';
 import { FUSED, type FusedAttributes, fused } from '../fused.ts';
+import { MATERIALIZE } from '../materialize.ts';
 import { onBackend } from '../on-backend.ts';
 import { PRODUCT, type ProductAttributes } from '../product.ts';
 import { addKernels } from './added-kernels.ts';
@@ -14,6 +15,7 @@ import { LazyBinding, type TensorMetadata } from './lazy-binding.ts';
 import type { OpSites } from './op-sites.ts';
 import { padConvolutions } from './padded-convolutions.ts';
 import { addProduct } from './product-ops.ts';
+import { canSelectRows, selectRows } from './selected-rows.ts';
 import type { StatesInPlace } from './states-in-place.ts';
 
 /** tfjs-node's kernels look their backend up by this name: no other will do. */
@@ -164,6 +166,15 @@ export class GraphBackend {
     });
   }
 
+  /** In a function a barrier to the compiler; elsewhere every op writes its result in any case. */
+  #materialize(x: tf.Tensor): tf.Tensor {
+    const { graph } = this.#binding;
+    if (!graph.isBody) return x.clone();
+    const operation = graph.add('XlaOptimizationBarrier', [this.outputOf(x)]);
+    this.#binding.note(operation);
+    return this.tensor(output(operation), 'a barrier', x.shape, DATA_TYPE[x.dtype as 'float32']);
+  }
+
   /** A product in the precision of the current graph. */
   #product(a: tf.Tensor, b: tf.Tensor, attributes: ProductAttributes, bias: tf.Tensor | undefined): tf.Tensor {
     const { graph } = this.#binding;
@@ -180,6 +191,12 @@ export class GraphBackend {
     const at = bfloat16?.result(output(operation)) ?? output(operation);
     const y = this.tensor(at, 'a product', shape, DATA_TYPE.float32);
     return bias === undefined || joined ? y : fused('bias', [y, bias], (sum, by) => [tf.add(sum, by)])[0]!;
+  }
+
+  /** `inputs` with rows overwritten: without a loop where the compiler would make one. */
+  #scatter([into, indices, rows]: [tf.Tensor, tf.Tensor, tf.Tensor]): tf.Tensor {
+    if (this.#binding.graph.isBody && canSelectRows(into, indices)) return selectRows(into, indices, rows);
+    return this.#backend.executeSingleOutput('TensorScatterUpdate', [], [into, indices, rows]);
   }
 
   static #load(): GraphBackend {
@@ -205,6 +222,18 @@ export class GraphBackend {
       backendName: BACKEND,
       kernelFunc: ({ inputs, attrs }) =>
         instance.#fused(Object.values(inputs) as tf.Tensor[], attrs as unknown as FusedAttributes),
+    });
+    tf.unregisterKernel('TensorScatterUpdate', BACKEND);
+    tf.registerKernel({
+      kernelName: 'TensorScatterUpdate',
+      backendName: BACKEND,
+      kernelFunc: ({ inputs: { tensor, indices, updates } }) =>
+        instance.#scatter([tensor as tf.Tensor, indices as tf.Tensor, updates as tf.Tensor]),
+    });
+    tf.registerKernel({
+      kernelName: MATERIALIZE,
+      backendName: BACKEND,
+      kernelFunc: ({ inputs }) => instance.#materialize(inputs['x'] as tf.Tensor),
     });
     tf.registerKernel({
       kernelName: PRODUCT,

@@ -13,6 +13,17 @@ import { NativeProgram } from './native-program.ts';
 import { Session } from './session.ts';
 import { roomFor } from './state-room.ts';
 
+/**
+ * Of TensorFlow's compiler on a GPU (xla/xla.proto, DebugOptions): kernels are not chosen by timing them, which takes as long as
+ * the rest of compiling and could choose others in the next process; nor are products written anew in Triton, which
+ * at a small transformer's sizes was no faster than cuBLAS. Read from the environment, once, before it compiles. What a user set there comes after.
+ */
+const COMPILER_OPTIONS = [
+  '--xla_gpu_autotune_level=0',
+  '--xla_gpu_enable_triton_gemm=false',
+  '--xla_gpu_enable_llvm_module_compilation_parallelism=true',
+];
+
 /** What a process has loaded, which stays for its life. */
 interface Loaded {
   readonly api: CApi;
@@ -88,6 +99,7 @@ async function loadForCpu(): Promise<Library> {
 async function loadForGpu(): Promise<Library> {
   const { name, capability, driver } = cudaDevice();
   const libraries = await findLibraries('gpu');
+  process.env['XLA_FLAGS'] = [...COMPILER_OPTIONS, process.env['XLA_FLAGS'] ?? ''].join(' ').trim();
   const api = load(libraries);
   exactOnGpu(libraries.framework);
   const { 'nvidia-cublas-cu12': cublas, 'nvidia-cudnn-cu12': cudnn } = libraries.versions;

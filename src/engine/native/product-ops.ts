@@ -33,7 +33,7 @@ export function addProduct(
       fused_ops: { strings: ['BiasAdd'] },
     });
   const [rows, columns] = [a.shape[1]!, b.shape[1]!];
-  if (transposeA && !transposeB && columns < rows && rows * columns >= LARGE_RESULT) {
+  if (!graph.isBody && transposeA && !transposeB && columns < rows && rows * columns >= LARGE_RESULT) {
     // A weight's gradient, a sum over all tokens. oneDNN is up to a fifth slower where the result has more rows than columns:
     // the other way round, and then turned.
     const turned = graph.add('MatMul', operands.toReversed(), { transpose_a: { bool: true } });
