@@ -31,6 +31,12 @@ const program = new Command('repulsor')
 Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 another trainer took the run over,
 4 state or data damaged or missing, 130 interrupted (after a clean commit)`,
   );
+// Who read has gone (`| head`): there is nobody left to tell, least of all by a stack.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT.failed);
+});
+
 const asked = COMMANDS.get(process.argv[2] ?? '');
 for (const load of asked === undefined ? COMMANDS.values() : [asked]) (await load())(program);
 for (const command of program.commands) command.copyInheritedSettings(program);

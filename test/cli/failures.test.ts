@@ -1,11 +1,13 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openLog } from '../../src/log/open-log.ts';
 import { fillTopic, writeTinyModule } from '../trainer/tiny-run.ts';
-import { jsonOf, runCommand } from './command.ts';
+import { COMMAND, jsonOf, runCommand } from './command.ts';
 
 /** How commands fail: with one status for each kind of failure, a next step, and no secret. */
 let folder: string;
@@ -36,6 +38,12 @@ async function failure(
   expect(error.hint.length).toBeGreaterThan(10);
   return { status: end.code, ...error };
 }
+
+test('a reader that has gone, as head does, ends a command without a stack', async () => {
+  const piped = '"$0" "$1" inspect --help | true';
+  const { stdout, stderr } = await promisify(execFile)('sh', ['-c', piped, process.execPath, COMMAND]);
+  expect([stdout, stderr]).toEqual(['', '']);
+});
 
 describe('wrong usage ends with status 2', () => {
   test.each([
