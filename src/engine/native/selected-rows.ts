@@ -9,8 +9,8 @@ export const canSelectRows = (into: tf.Tensor, indices: tf.Tensor): boolean =>
 
 /**
  * `into` (K, ...) with row `indices[j]` (n, 1) int32 replaced by `rows[j]` (n, ...), of equal indices the last: tf.tensorScatterUpdate, as a
- * choice that each row makes for itself. TensorFlow's compiler makes a scatter that has to be deterministic a loop over the n rows, in which a GPU
- * waits for the host n times.
+ * choice that each row makes for itself. TensorFlow's compiler makes a scatter that has to be deterministic a loop over the n rows, of
+ * small kernels each.
  */
 export function selectRows(into: tf.Tensor, indices: tf.Tensor, rows: tf.Tensor): tf.Tensor {
   return tf.tidy(() => {
