@@ -67,6 +67,33 @@ describe('a program with an op that the compiler lacks', () => {
   });
 });
 
+it('a snapshot of a program that fell back to ops stays what it was while rows of its state are overwritten', async () => {
+  const image = gaussian('image', [1, 2, 2, 1]);
+  const fn: ProgramFunction = ({ table }, { image: of }, random) => {
+    const rows = tf.reshape(random.normal('rows', [2]), [1, 2]);
+    return {
+      state: { table: tf.tensorScatterUpdate(table!, tf.tensor2d([[1]], [1, 1], 'int32'), rows) },
+      outputs: { y: tf.dilation2d(of as tf.Tensor4D, tf.ones([1, 1, 1]), 1, 'same') },
+    };
+  };
+  const inputs = { image: { shape: image.shape, dtype: 'float32' as const } };
+  const program = await whole.compile({
+    name: 'rows',
+    seed: 0,
+    state: { table: gaussian('table', [4, 2]) },
+    inputs,
+    fn,
+  });
+  await program.run({ image: image.data }, 0);
+  const { tensors, release } = await program.snapshot(['table']);
+  const before = bytesOf(tensors);
+  await program.run({ image: image.data }, 1);
+  expect(bytesOf(tensors).equals(before)).toBe(true);
+  expect(bytesOf(await program.readState()).equals(before)).toBe(false);
+  release();
+  program.dispose();
+});
+
 it('a program as a whole is one op to TensorFlow', async () => {
   const x = gaussian('x', [8, 8]);
   const fn: ProgramFunction = (_, { x: input }) => ({

@@ -25,7 +25,8 @@ export class Traces {
   readonly #definition: contract.ProgramSignature;
   /** By the shapes of the inputs in words: one, unless the definition leaves sizes open. */
   readonly #traced = new Map<string, Traced>();
-  readonly #isOpen: boolean;
+  /** No other trace will share the state, and what readers of it are given was not settled before. */
+  readonly #isOnlyTrace: boolean;
   #isWhole: boolean;
   #seconds = 0;
 
@@ -34,9 +35,10 @@ export class Traces {
     this.#isWhole = isWhole;
     this.#graph = graph;
     this.#definition = definition;
-    this.#isOpen = hasOpenSizes(definition.inputs);
+    const isOpen = hasOpenSizes(definition.inputs);
+    this.#isOnlyTrace = !isOpen && !isWhole;
     this.state = addState(graph, definition.state);
-    if (!this.#isOpen) this.#trace(definition.inputs as contract.Fed['specs']);
+    if (!isOpen) this.#trace(definition.inputs as contract.Fed['specs']);
   }
 
   /** That tracing has taken so far. */
@@ -80,7 +82,7 @@ export class Traces {
     const start = performance.now();
     const isWhole = this.#isWhole;
     const common = [this.#graph, this.sites, GraphBackend.get(), this.#definition, this.state, specs] as const;
-    const made = isWhole ? traceWhole(...common) : trace(...common, !this.#isOpen);
+    const made = isWhole ? traceWhole(...common) : trace(...common, this.#isOnlyTrace);
     const traced = { ...made, plans: new Map(), isWhole };
     this.#traced.set(shapesOf(specs), traced);
     this.#seconds += (performance.now() - start) / 1000;
