@@ -115,7 +115,7 @@ export interface OpTime {
 /** A compiled function and its state. Owned by whoever compiled it, who calls `dispose`. */
 export interface Program {
   /**
-   * Seconds spent on tracing so far, and ops in the graph (0 where nothing is compiled). The graph is optimized at the first
+   * Seconds spent on tracing so far, and ops in the graph and its functions (0 where nothing is compiled). The graph is optimized at the first
    * run of each shape, which takes up to some seconds longer than the next.
    */
   readonly compiled: { readonly seconds: number; readonly ops: number };

@@ -600,6 +600,18 @@ describe('tfjs’s own backends are mended where they are wrong without a word:'
     expect(difference(y!, plainProduct(a, b))).toBeLessThan(1e-5);
   });
 
+  it.each(['cpu', 'wasm', 'native'] as const)('what a reduction gives of nothing, on %s', async (name) => {
+    const rows = float([0, 2], []);
+    const got = await runOnce(await OPEN[name](), { rows }, (i) => {
+      const is = tf.greater(i.rows!, 0);
+      const [all, any] = [tf.all(is), tf.any(is)].map((of) => tf.cast(of, 'float32'));
+      const plain = [tf.sum, tf.prod, tf.mean, tf.max, tf.min].map((reduce) => (reduce as typeof tf.sum)(i.rows!));
+      return { all: tf.stack([...plain, all!, any!]), kept: tf.sum(i.rows!, 0, true) };
+    });
+    expect(got['all']).toEqual(float([7], [0, 1, Number.NaN, -Infinity, Infinity, 1, 0]));
+    expect(got['kept']).toEqual(float([1, 2], [0, 0]));
+  });
+
   it.each(['cpu', 'wasm', 'native'] as const)('sums along the last axis, counted from the end, on %s', async (name) => {
     const rows = float([2, 3], [1, 2, 3, 4, 5, 6]);
     const { y } = await runOnce(await OPEN[name](), { rows }, (i) => ({ y: tf.cumsum(i.rows!, -1) }));

@@ -5,6 +5,7 @@ import { shapePipeline } from '../../bench/train-step/shapes.ts';
 import type { Engine, HostTensors, ProgramFunction } from '../../src/engine/engine.ts';
 import { materialize } from '../../src/engine/materialize.ts';
 import { canSelectRows, selectRows } from '../../src/engine/native/selected-rows.ts';
+import { valueAndGradients } from '../../src/trainer/gradient.ts';
 import { compileStep, runStep } from '../../src/trainer/run-step.ts';
 import { initialState } from '../../src/trainer/train-state.ts';
 import { bytesOf, difference, float, gaussian, int, OPEN, openWhole, runOnce } from './engines.ts';
@@ -94,6 +95,30 @@ it('a snapshot of a program that fell back to ops stays what it was while rows o
   program.dispose();
 });
 
+it('each shape of open sizes is compiled by itself, and only one that the compiler lacks an op for is run op by op', async () => {
+  const fn: ProgramFunction = ({ runs }, { x }) => {
+    const lacking = x!.shape[0] === 3;
+    const y = tf.mul(x!, tf.add(runs!, tf.scalar(1)));
+    const image = tf.reshape(y, [1, -1, 1, 1]) as tf.Tensor4D;
+    const same = lacking ? tf.reshape(tf.dilation2d(image, tf.zeros([1, 1, 1]), 1, 'same'), y.shape) : y;
+    return { state: { runs: tf.add(runs!, tf.scalar(1)) }, outputs: { y: same } };
+  };
+  const inputs = {
+    x: { shape: ['n'] as const, dtype: 'float32' as const, ofBytes: (bytes: tf.Tensor) => tf.cast(bytes, 'float32') },
+  };
+  const program = await whole.compile({ name: 'open', seed: 0, state: { runs: float([], [0]) }, inputs, fn });
+  const seen: number[][] = [];
+  for (const [step, data] of [[2], [1, 2, 3], [1, 1], [4, 5, 6], [3]].entries()) {
+    const x = step % 2 === 0 ? Float32Array.from(data) : Uint8Array.from(data);
+    seen.push([...(await program.run({ x }, step))['y']!.data]);
+  }
+  expect(seen).toEqual([[2], [2, 4, 6], [3, 3], [16, 20, 24], [15]]);
+  const types = async (n: number) => (await program.profile!({ x: new Float32Array(n) }, 9)).map(({ type }) => type);
+  expect((await types(3)).includes('Dilation2D')).toBe(true);
+  for (const n of [1, 2, 4]) expect((await types(n)).some((type) => /PartitionedCall/.test(type))).toBe(true);
+  program.dispose();
+});
+
 it('a program as a whole is one op to TensorFlow', async () => {
   const x = gaussian('x', [8, 8]);
   const fn: ProgramFunction = (_, { x: input }) => ({
@@ -152,6 +177,22 @@ it.each(Object.keys(OPEN) as (keyof typeof OPEN)[])(
     for (const engine of [await OPEN[name](), whole]) {
       const { y } = await runOnce(engine, { x }, (i) => ({ y: materialize(tf.mul(i['x']!, tf.scalar(2))) }));
       expect([...y!.data]).toEqual([...x.data].map((value) => Math.fround(2 * value)));
+    }
+  },
+);
+
+it.each(Object.keys(OPEN) as (keyof typeof OPEN)[])(
+  'a gradient can itself be differentiated, on %s and as a whole',
+  async (name) => {
+    const cubes = (v: tf.Tensor) => tf.sum(tf.mul(tf.square(v), v)) as tf.Scalar;
+    const penalty = (v: tf.Tensor) => {
+      const { gradients } = valueAndGradients((u) => ({ value: cubes(u), byProducts: {} }), [v as tf.Tensor1D]);
+      return tf.sum(tf.square(gradients[0]!));
+    };
+    const x = float([3], [1, 2, 3]);
+    for (const engine of [await OPEN[name](), whole]) {
+      const { y } = await runOnce(engine, { x }, (i) => ({ y: tf.grad(penalty)(i['x']!) }));
+      expect([...y!.data]).toEqual([36, 288, 972]); // (3 x^2)^2 = 9 x^4
     }
   },
 );

@@ -5,12 +5,16 @@ type Mend = (given: Given, own: tf.KernelFunc) => ReturnType<tf.KernelFunc>;
 
 const mended = new Set<string>();
 
+/** What a reduction gives of no elements, as TensorFlow has it. */
+const OF_NOTHING = { Sum: 0, Prod: 1, Mean: Number.NaN, Max: -Infinity, Min: Infinity, All: 1, Any: 0 };
+
 /** Kernels of tfjs 4.22's own backends that give wrong numbers without a word. */
 export function mendKernels(backendName: 'cpu' | 'wasm'): void {
   if (mended.has(backendName)) return;
   mended.add(backendName);
   const mends: Record<string, Mend> = {
     BatchMatMul: ofBroadcastBatches,
+    ...Object.fromEntries(Object.entries(OF_NOTHING).map(([name, value]) => [name, ofNothing(value)])),
     Cumsum: alongCountedAxis,
     Cumprod: alongCountedAxis,
   };
@@ -35,6 +39,23 @@ const ofBroadcastBatches: Mend = (given, own) => {
     return own({ ...given, inputs: { a: whole(a), b: whole(b) } }) as tf.Tensor;
   });
 };
+
+/** Of no elements one gives what its memory held before, the other now and then another number. */
+const ofNothing =
+  (value: number): Mend =>
+  (given, own) => {
+    const x = given.inputs['x'] as tf.Tensor;
+    if (x.size > 0) return own(given);
+    const { axis, reductionIndices, keepDims } = given.attrs as unknown as Record<
+      'axis' | 'reductionIndices',
+      number[]
+    > & {
+      readonly keepDims: boolean;
+    };
+    const axes = tf.util.parseAxisParam(axis ?? reductionIndices, x.shape);
+    const shape = x.shape.flatMap((size, i) => (axes.includes(i) ? (keepDims ? [1] : []) : [size]));
+    return tf.fill(shape, value, x.dtype as 'float32');
+  };
 
 /** Of an axis that is counted from the end (-1) one gives zeros, and the other writes outside of its memory. */
 const alongCountedAxis: Mend = (given, own) => {

@@ -193,7 +193,7 @@ export class GraphBackend {
     return bias === undefined || joined ? y : fused('bias', [y, bias], (sum, by) => [tf.add(sum, by)])[0]!;
   }
 
-  /** `inputs` with rows overwritten: without a loop where the compiler would make one. */
+  /** `into` with rows overwritten: without a loop where the compiler would make one. */
   #scatter([into, indices, rows]: [tf.Tensor, tf.Tensor, tf.Tensor]): tf.Tensor {
     if (this.#binding.graph.isBody && canSelectRows(into, indices)) return selectRows(into, indices, rows);
     return this.#backend.executeSingleOutput('TensorScatterUpdate', [], [into, indices, rows]);

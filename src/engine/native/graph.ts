@@ -54,6 +54,7 @@ export class Graph implements Disposable {
   readonly operations: Operation[] = [];
   readonly #status: Status;
   readonly #functions = new Map<string, GraphFunction>();
+  #defined = 0;
   readonly #opDefs = new Map<string, OpDef>();
   readonly #constants = new Map<string, Output>();
 
@@ -67,7 +68,7 @@ export class Graph implements Disposable {
   states: StatesInPlace | null = null;
 
   readonly #products: ProductForm | null;
-  /** How many operations the graph has had with its functions: names are unique among all of them. */
+  /** How many operations the graph and its functions have: names are unique among all of them. */
   readonly #named: { count: number };
 
   constructor(api: CApi, products: ProductForm | null = null, outer: Graph | null = null) {
@@ -100,7 +101,7 @@ export class Graph implements Disposable {
       throw new Error(`operation ${type} has no attribute ${name}`);
     }
     // Names start with a letter, digit or dot; that of an internal op starts with an underscore.
-    const name = `${type.replace(/^_+/, '')}_${this.#named.count++}`;
+    const name = this.#newName(type.replace(/^_+/, ''));
     const description = this.api.newOperation(this.pointer, type, name);
     let next = 0;
     for (const [i, argument] of definition.inputs.entries()) {
@@ -162,22 +163,41 @@ export class Graph implements Disposable {
   }
 
   /**
-   * The function of this graph with this signature, made by `build` from its inputs when it is first asked for; `build` may add
-   * to them. TensorFlow's compiler (XLA) makes of it what it can: of elementwise ops one kernel. With `products` its products are
-   * made of bfloat16 as the graph's are.
+   * The function of this graph with this signature, made by `build` from its inputs when it is first asked for. TensorFlow's
+   * compiler (XLA) makes one kernel of it.
    */
   function(
     signature: string,
     inputs: readonly OutputShape[],
-    build: (body: Graph, inputs: Output[]) => readonly Output[],
-    { products = false }: { readonly products?: boolean } = {},
+    build: (body: Graph, inputs: readonly Output[]) => readonly Output[],
   ): GraphFunction {
-    const known = this.#functions.get(signature);
-    if (known !== undefined) return known;
-    using body = new Graph(this.api, products ? this.#products : null, this);
+    let known = this.#functions.get(signature);
+    if (known === undefined) {
+      using body = new Graph(this.api, null, this);
+      known = this.#define(`${/^\w+/.exec(signature)?.[0]}`, body, inputs, build);
+      this.#functions.set(signature, known);
+    }
+    return known;
+  }
+
+  /** A new function, whose products are made as the graph's are. `build` may add to its inputs. */
+  newFunction(
+    inputs: readonly OutputShape[],
+    build: (body: Graph, inputs: Output[]) => readonly Output[],
+  ): GraphFunction {
+    using body = new Graph(this.api, this.#products, this);
+    return this.#define('whole', body, inputs, build);
+  }
+
+  #define(
+    kind: string,
+    body: Graph,
+    inputs: readonly OutputShape[],
+    build: (body: Graph, inputs: Output[]) => readonly Output[],
+  ): GraphFunction {
     const fed = inputs.map(({ type, shape }) => body.placeholder(type, shape));
     const outputs = build(body, fed);
-    const name = `${/^\w+/.exec(signature)?.[0]}_${this.#functions.size}`;
+    const name = `${kind}_${this.#defined++}`;
     const definition = this.api.graphToFunction(
       ...([body.pointer, name, 0, -1, null, fed.length, fed, outputs.length, outputs, null, null, null] as const),
       this.#status.pointer,
@@ -189,12 +209,23 @@ export class Graph implements Disposable {
     } finally {
       this.api.deleteFunction(definition!);
     }
-    const made = {
+    return {
       name,
       results: outputs.map(({ oper, index }) => body.shapeOf({ pointer: oper, type: name, name, inputs: [] }, index)),
     };
-    this.#functions.set(signature, made);
-    return made;
+  }
+
+  /**
+   * TensorFlow's optimizers go by the names as text, and what they add up in which order decides last bits: of numbers with
+   * leading zeros that order is that of the code, however many ops came before.
+   */
+  #newName(type: string): string {
+    return `${type}_${String(this.#named.count++).padStart(6, '0')}`;
+  }
+
+  /** Operations in it and in its functions. */
+  get size(): number {
+    return this.#named.count;
   }
 
   /** A call of a function, compiled to one kernel. */
@@ -230,7 +261,7 @@ export class Graph implements Disposable {
   #newConstant(type: number, shape: readonly number[], data: HostArray): Output {
     const tensor = newTensor(this.api, type, shape, data);
     try {
-      const name = `Const_${this.#named.count++}`;
+      const name = this.#newName('Const');
       const description = this.api.newOperation(this.pointer, 'Const', name);
       this.api.setAttrTensor(description, 'value', tensor, this.#status.pointer);
       this.api.setAttrType(description, 'dtype', type);

@@ -77,7 +77,7 @@ export class NativeProgram implements Program {
   }
 
   get compiled(): Program['compiled'] {
-    return { seconds: this.#traces.seconds, ops: this.#graph.operations.length };
+    return { seconds: this.#traces.seconds, ops: this.#graph.size };
   }
 
   async run(inputs: Readonly<Record<string, InputValue>>, step: number): Promise<HostTensors> {
@@ -174,7 +174,7 @@ export class NativeProgram implements Program {
         return await once(traced);
       } catch (error) {
         if (!(traced.isWhole && isNotForCompiler(error))) throw error;
-        return await once(this.#traces.opByOp(given)); // The compiler refuses before anything has run.
+        return await once(this.#traces.opByOp(given)); // It refuses before anything has run.
       }
     } finally {
       deleteTensors(this.#api, feed);

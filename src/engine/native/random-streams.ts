@@ -12,14 +12,14 @@ export function graphRandom(
   graph: Graph,
   seed: number,
   counter: Output,
-  tensor: (drawn: Output, shape: number[]) => tf.Tensor,
+  tensor: (drawn: Output, by: string, shape: number[]) => tf.Tensor,
 ): Random {
   const algorithm = graph.constant(DATA_TYPE.int32, [], Int32Array.of(PHILOX));
   const draw = (operation: string, purpose: string, shape: number[]): tf.Tensor => {
     const key = graph.constant(DATA_TYPE.uint64, [1], BigUint64Array.of(philoxKey(seed, purpose)));
     const size = graph.constant(DATA_TYPE.int32, [shape.length], Int32Array.from(shape));
     const drawn = graph.add(operation, [size, key, counter, algorithm], { dtype: { type: DATA_TYPE.float32 } });
-    return tensor(output(drawn), shape);
+    return tensor(output(drawn), operation, shape);
   };
   return {
     uniform: (purpose, shape) => draw('StatelessRandomUniformV2', purpose, shape),

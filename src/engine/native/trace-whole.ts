@@ -8,7 +8,8 @@ import type { GraphBackend } from './graph-backend.ts';
 import type { OpSites } from './op-sites.ts';
 import type { ProgramState } from './program-state.ts';
 import { graphRandom } from './random-streams.ts';
-import { addOutput, type TracedOutput, type TracedProgram } from './trace.ts';
+import type { TracedProgram } from './trace.ts';
+import { addOutput, type TracedOutput } from './traced-output.ts';
 
 /** What a function is given from outside. */
 type Given = OutputShape & { readonly at: Output };
@@ -33,89 +34,77 @@ export function traceWhole(
   let fed: FedInputs | undefined;
   backend.trace(graph, sites, null, () => {
     fed = feedInputs(graph, backend, definition, specs);
-    const states = Object.entries(definition.state).map(([name, { shape, dtype }]) => {
+    const inputs = [...fed.inputs].map(([name, at]) => ({ name, at, ...shapeOf(specs[name]!) }));
+    const states = Object.entries(definition.state).map(([name, spec]) => {
       const { handle, read } = variables.get(name)!;
-      const type = DATA_TYPE[dtype];
-      return { name, handle, read, shape, type, inside: dtype === 'float32' };
+      return { name, handle, read, ...shapeOf(spec), isVariable: spec.dtype === 'float32' };
     });
     const given: Given[] = [
-      ...[...fed.inputs].map(([name, at]) => ({
-        at,
-        shape: [...specs[name]!.shape],
-        type: DATA_TYPE[specs[name]!.dtype],
-      })),
-      ...states.map(({ handle, read, shape, type, inside }) =>
-        inside ? { at: handle, shape: [], type: DATA_TYPE.resource } : { at: output(read), shape: [...shape], type },
+      ...inputs,
+      ...states.map(({ handle, read, shape, type, isVariable }) =>
+        isVariable ? { at: handle, shape: [], type: DATA_TYPE.resource } : { at: output(read), shape, type },
       ),
     ];
-    const drawn: Given[] = [];
-    const made: { readonly name: string; readonly traced: TracedOutput }[] = [];
-    const returned: string[] = [];
+    /** What comes out: first the outputs, then the next values of `assigned`. */
+    const named: (readonly [string, TracedOutput])[] = [];
+    const assigned: { readonly handle: Output; readonly type: number }[] = [];
 
-    const build = (body: Graph, entries: Output[]): Output[] => {
-      const entry = (i: number): Output => entries[i]!;
-      const tensors: Tensors = {};
-      for (const [i, name] of [...fed!.inputs.keys()].entries())
-        tensors[name] = backend.tensor(entry(i), `input "${name}"`, given[i]!.shape, given[i]!.type);
-      const old: Tensors = {};
-      const reads: Operation[] = [];
-      for (const [i, { name, shape, type, inside }] of states.entries()) {
-        let at = entry(fed!.inputs.size + i);
-        if (inside) {
-          const read = body.add('ReadVariableOp', [at], { dtype: { type } });
-          reads.push(read);
-          at = output(read);
-          body.setShape(at, shape);
+    const whole = graph.newFunction(given, (body, entries) =>
+      backend.within(body, () => {
+        const [fedIn, held] = [entries.slice(0, inputs.length), entries.slice(inputs.length)];
+        const tensors: Tensors = {};
+        for (const [i, { name, shape, type }] of inputs.entries())
+          tensors[name] = backend.tensor(fedIn[i]!, `input "${name}"`, shape, type);
+        const reads = states.map(({ type, shape, isVariable }, i) => {
+          if (!isVariable) return null;
+          const read = body.add('ReadVariableOp', [held[i]!], { dtype: { type } });
+          body.setShape(output(read), shape);
+          return read;
+        });
+        const old: Tensors = {};
+        for (const [i, { name, shape, type }] of states.entries()) {
+          const read = reads[i];
+          old[name] = backend.tensor(read ? output(read) : held[i]!, `state "${name}"`, shape, type);
         }
-        old[name] = backend.tensor(at, `state "${name}"`, shape, type);
-      }
-      const random = graphRandom(graph, definition.seed, counter, (at, shape) => {
-        const inner = body.placeholder(DATA_TYPE.float32, shape);
-        entries.push(inner);
-        drawn.push({ at, shape, type: DATA_TYPE.float32 });
-        return backend.tensor(inner, 'random', shape, DATA_TYPE.float32);
-      });
-      const result = callProgram(definition.fn, old, tensors, random);
-      contract.checkResult(definition, result);
-      const results = Object.entries(result.outputs).map(([name, tensor]) => {
-        const traced = addOutput(body, backend, definition, name, tensor);
-        made.push({ name, traced });
-        return traced.at;
-      });
-      for (const [i, { name, type, inside }] of states.entries()) {
-        const next = result.state?.[name];
-        if (next === undefined) continue;
-        if (inside) {
-          const handle = entry(fed!.inputs.size + i);
-          body.add('AssignVariableOp', [handle, backend.outputOf(next)], { dtype: { type } }, reads);
-        } else {
-          returned.push(name);
-          results.push(output(body.add('Identity', [backend.outputOf(next)])));
+        const random = graphRandom(graph, definition.seed, counter, (at, by, shape) => {
+          const drawn = body.placeholder(DATA_TYPE.float32, shape);
+          entries.push(drawn);
+          given.push({ at, shape, type: DATA_TYPE.float32 });
+          return backend.tensor(drawn, by, shape, DATA_TYPE.float32);
+        });
+        const result = callProgram(definition.fn, old, tensors, random);
+        contract.checkResult(definition, result);
+        for (const [name, tensor] of Object.entries(result.outputs))
+          named.push([name, addOutput(body, backend, definition, name, tensor)]);
+        const values: Output[] = [];
+        for (const [i, { name, handle, type, isVariable }] of states.entries()) {
+          const tensor = result.state?.[name];
+          if (tensor === undefined) continue;
+          const next = backend.outputOf(tensor);
+          if (isVariable) {
+            const after = reads.filter((read) => read !== null);
+            body.add('AssignVariableOp', [held[i]!, next], { dtype: { type } }, after);
+          } else {
+            assigned.push({ handle, type });
+            values.push(output(body.add('Identity', [next])));
+          }
         }
-      }
-      return results;
-    };
-    const signature = `${definition.name.replace(/\W/g, '_')} whole ${JSON.stringify(specs)}`;
-    const whole = graph.function(
-      signature,
-      given,
-      (body, entries) => backend.within(body, () => build(body, entries)),
-      {
-        products: true,
-      },
+        return [...named.map(([, { at }]) => at), ...values];
+      }),
     );
-    const all = [...given, ...drawn];
     const call = graph.call(
       whole,
-      all.map(({ at }) => at),
-      all.map(({ type }) => type),
+      given.map(({ at }) => at),
+      given.map(({ type }) => type),
     );
-    for (const [i, { name, traced }] of made.entries()) outputs.set(name, { ...traced, at: output(call, i) });
     assigns.push(call);
-    for (const [i, name] of returned.entries()) {
-      const { handle, type } = states.find((state) => state.name === name)!;
-      assigns.push(graph.add('AssignVariableOp', [handle, output(call, made.length + i)], { dtype: { type } }));
+    for (const [i, [name, traced]] of named.entries()) outputs.set(name, { ...traced, at: output(call, i) });
+    for (const [i, { handle, type }] of assigned.entries()) {
+      const next = output(call, named.length + i);
+      assigns.push(graph.add('AssignVariableOp', [handle, next], { dtype: { type } }));
     }
   });
-  return { ...fed!, outputs, assigns };
+  return { inputs: fed!.inputs, bytes: fed!.bytes, outputs, assigns };
 }
+
+const shapeOf = ({ shape, dtype }: TensorSpec): OutputShape => ({ shape: [...shape], type: DATA_TYPE[dtype] });

@@ -1,8 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { callProgram } from '../call-program.ts';
-import type { DType, TensorSpec, Tensors } from '../engine.ts';
+import type { TensorSpec, Tensors } from '../engine.ts';
 import * as contract from '../program-contract.ts';
-import { DATA_TYPE, type Output } from './c-api.ts';
+import { DATA_TYPE } from './c-api.ts';
 import { type FedInputs, feedInputs } from './fed-inputs.ts';
 import { type Graph, type Operation, output } from './graph.ts';
 import type { GraphBackend } from './graph-backend.ts';
@@ -11,13 +10,7 @@ import type { ProgramState } from './program-state.ts';
 import { graphRandom } from './random-streams.ts';
 import { isScatter, rowsWritten, type WrittenRows, writeInPlace } from './rows-in-place.ts';
 import { StatesInPlace } from './states-in-place.ts';
-
-/** Where an output comes out. */
-export interface TracedOutput {
-  readonly at: Output;
-  readonly dtype: DType;
-  readonly shape: number[];
-}
+import { addOutput, type TracedOutput } from './traced-output.ts';
 
 /** A program's function as a graph, for inputs of one shape. Everything in it belongs to the graph. */
 export interface TracedProgram extends Pick<FedInputs, 'inputs' | 'bytes'> {
@@ -58,8 +51,8 @@ export function trace(
       );
     }
     fed = feedInputs(graph, backend, definition, specs);
-    const random = graphRandom(graph, definition.seed, counter, (drawn, shape) =>
-      backend.tensor(drawn, 'random', shape, DATA_TYPE.float32),
+    const random = graphRandom(graph, definition.seed, counter, (drawn, by, shape) =>
+      backend.tensor(drawn, by, shape, DATA_TYPE.float32),
     );
     const result = callProgram(definition.fn, state, Object.fromEntries(fed.tensors), random);
     contract.checkResult(definition, result);
@@ -101,21 +94,8 @@ export function trace(
       }
     }
     for (const write of writeInPlace(graph, written, [...assigns, ...ends])) assigns.add(write);
+    // TensorFlow runs no session that is asked for nothing.
+    if (assigns.size === 0 && outputs.size === 0) assigns.add(graph.add('NoOp', []));
   });
-  return { ...fed!, outputs, assigns: [...assigns] };
-}
-
-/** An output of the program's function as what can be fetched. */
-export function addOutput(
-  graph: Graph,
-  backend: GraphBackend,
-  definition: contract.ProgramSignature,
-  name: string,
-  tensor: tf.Tensor,
-): TracedOutput & { readonly operation: Operation } {
-  const dtype = contract.hostDType(definition, `output "${name}"`, tensor);
-  const value = tensor.dtype === 'bool' ? tf.cast(tensor, 'int32') : tensor;
-  // Through an Identity: an input or a state tensor may be returned as it is, and one tensor under two names.
-  const operation = graph.add('Identity', [backend.outputOf(value)]);
-  return { at: output(operation), dtype, shape: [...tensor.shape], operation };
+  return { inputs: fed!.inputs, bytes: fed!.bytes, outputs, assigns: [...assigns] };
 }

@@ -27,7 +27,7 @@ export class Traces {
   readonly #traced = new Map<string, Traced>();
   /** No other trace will share the state, and what readers of it are given was not settled before. */
   readonly #isOnlyTrace: boolean;
-  #isWhole: boolean;
+  readonly #isWhole: boolean;
   #seconds = 0;
 
   /** Traces at once where no size is left open: op by op, or as one function. @throws what the function throws */
@@ -38,7 +38,7 @@ export class Traces {
     const isOpen = hasOpenSizes(definition.inputs);
     this.#isOnlyTrace = !isOpen && !isWhole;
     this.state = addState(graph, definition.state);
-    if (!isOpen) this.#trace(definition.inputs as contract.Fed['specs']);
+    if (!isOpen) this.#trace(definition.inputs as contract.Fed['specs'], isWhole);
   }
 
   /** That tracing has taken so far. */
@@ -51,12 +51,7 @@ export class Traces {
    * session of what is new).
    */
   of({ specs }: contract.Fed): Traced {
-    const shapes = shapesOf(specs);
-    try {
-      return this.#traced.get(shapes) ?? this.#trace(specs);
-    } catch (error) {
-      throw contract.engineFailure(this.#definition, `while it was compiled for ${shapes}`, error);
-    }
+    return this.#of(specs, this.#isWhole);
   }
 
   /** What a run feeds, in the order of the inputs and last the counter, and what it fetches: the outputs, in theirs. */
@@ -71,16 +66,23 @@ export class Traces {
     return plan;
   }
 
-  /** Takes the program op by op from here on: the compiler cannot make one function of it. */
+  /** For inputs of these shapes op by op from here on, since the compiler cannot make one function of it. */
   opByOp({ specs }: contract.Fed): Traced {
-    this.#isWhole = false;
-    this.#traced.clear();
-    return this.#trace(specs);
+    this.#traced.delete(shapesOf(specs));
+    return this.#of(specs, false);
   }
 
-  #trace(specs: contract.Fed['specs']): Traced {
+  #of(specs: contract.Fed['specs'], isWhole: boolean): Traced {
+    const shapes = shapesOf(specs);
+    try {
+      return this.#traced.get(shapes) ?? this.#trace(specs, isWhole);
+    } catch (error) {
+      throw contract.engineFailure(this.#definition, `while it was compiled for ${shapes}`, error);
+    }
+  }
+
+  #trace(specs: contract.Fed['specs'], isWhole: boolean): Traced {
     const start = performance.now();
-    const isWhole = this.#isWhole;
     const common = [this.#graph, this.sites, GraphBackend.get(), this.#definition, this.state, specs] as const;
     const made = isWhole ? traceWhole(...common) : trace(...common, this.#isOnlyTrace);
     const traced = { ...made, plans: new Map(), isWhole };
