@@ -28,7 +28,7 @@ const CHAIN = 4;
 /**
  * By device: sizes of the products, and numbers of the vectors, which are far more than the caches hold that are this machine's alone
  * (128 MB each; 2 GB on a GPU). A GPU does so much in a moment that small ones would measure how long a run takes to
- * begin: 4 products of 8,192 take it some 90 ms, and a chain of differences would be one pass to TensorFlow's compiler.
+ * begin: 4 products of 8,192 take it some 90 ms. A chain of sums would be one pass to TensorFlow's compiler.
  */
 const WORK = {
   cpu: { sizes: [1024, 2048], elements: 2 ** 25 },
@@ -77,7 +77,7 @@ function additions(): Promise<() => Promise<number>> {
       seed: 0,
       state: { sum: vector('sum'), by: vector('by') },
       inputs: {},
-      fn: (state) => ({ state: { sum: tf.sub(state['by'], state['sum']) }, outputs: {} }),
+      fn: (state) => ({ state: { sum: tf.add(state['sum'], state['by']) }, outputs: {} }),
     })
     .then((program) => rate(program, 3 * 4 * elements));
 }

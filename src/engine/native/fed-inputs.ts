@@ -1,5 +1,4 @@
-import type * as tf from '@tensorflow/tfjs-core';
-import type { TensorSpec } from '../engine.ts';
+import type { TensorSpec, Tensors } from '../engine.ts';
 import * as contract from '../program-contract.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
 import { type Graph, output } from './graph.ts';
@@ -10,7 +9,7 @@ export interface FedInputs {
   readonly inputs: ReadonlyMap<string, Output>;
   /** Where bytes go in that an input can be made of. */
   readonly bytes: ReadonlyMap<string, Output>;
-  readonly tensors: ReadonlyMap<string, tf.Tensor>;
+  readonly tensors: Tensors;
 }
 
 export function feedInputs(
@@ -21,13 +20,13 @@ export function feedInputs(
 ): FedInputs {
   const inputs = new Map<string, Output>();
   const bytes = new Map<string, Output>();
-  const tensors = new Map<string, tf.Tensor>();
+  const tensors: Tensors = {};
   for (const [name, spec] of Object.entries(specs)) {
     const { ofBytes } = definition.inputs[name]!;
     if (ofBytes === undefined) {
       const at = graph.placeholder(DATA_TYPE[spec.dtype], spec.shape);
       inputs.set(name, at);
-      tensors.set(name, backend.tensor(at, `input "${name}"`, spec.shape, DATA_TYPE[spec.dtype]));
+      tensors[name] = backend.tensor(at, `input "${name}"`, spec.shape, DATA_TYPE[spec.dtype]);
       continue;
     }
     // What is made of the bytes can itself be fed, as any tensor of a graph: then they are not asked for.
@@ -36,8 +35,8 @@ export function feedInputs(
     const types = { SrcT: { type: DATA_TYPE.uint8 }, DstT: { type: DATA_TYPE.int32 } };
     const values = output(graph.add('Cast', [at], types));
     const made = ofBytes(backend.tensor(values, `bytes of input "${name}"`, spec.shape, DATA_TYPE.int32));
-    tensors.set(name, contract.checkOfBytes(definition, name, spec, made));
-    inputs.set(name, backend.outputOf(tensors.get(name)!));
+    tensors[name] = contract.checkOfBytes(definition, name, spec, made);
+    inputs.set(name, backend.outputOf(tensors[name]));
   }
   return { inputs, bytes, tensors };
 }

@@ -16,7 +16,7 @@ import { roomFor } from './state-room.ts';
 /**
  * Of TensorFlow's compiler on a GPU (xla/xla.proto, DebugOptions): kernels are not chosen by timing them, which takes as long as
  * the rest of compiling and could choose others in the next process; nor are products written anew in Triton, which
- * at a small transformer's sizes was no faster than cuBLAS. Read from the environment, once, before it compiles. What a user set there comes after.
+ * brought the digits' step a tenth at most. Read from the environment, once, before it compiles. What a user set there comes after.
  */
 const COMPILER_OPTIONS = [
   '--xla_gpu_autotune_level=0',

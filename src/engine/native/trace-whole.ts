@@ -3,12 +3,9 @@ import type { TensorSpec, Tensors } from '../engine.ts';
 import * as contract from '../program-contract.ts';
 import { DATA_TYPE, type Output } from './c-api.ts';
 import { type FedInputs, feedInputs } from './fed-inputs.ts';
-import { type Graph, type Operation, type OutputShape, output } from './graph.ts';
-import type { GraphBackend } from './graph-backend.ts';
-import type { OpSites } from './op-sites.ts';
-import type { ProgramState } from './program-state.ts';
+import { type Operation, type OutputShape, output } from './graph.ts';
 import { graphRandom } from './random-streams.ts';
-import type { TracedProgram } from './trace.ts';
+import type { TracedProgram, Tracing } from './trace.ts';
 import { addOutput, type TracedOutput } from './traced-output.ts';
 
 /** What a function is given from outside. */
@@ -21,14 +18,14 @@ type Given = OutputShape & { readonly at: Output };
  * State of float32 goes in as variables, which it overwrites where they lie. The rest, small, goes in and out by value: on a GPU
  * TensorFlow keeps variables of int32 in the host's memory, where a compiled function cannot reach them.
  */
-export function traceWhole(
-  graph: Graph,
-  sites: OpSites,
-  backend: GraphBackend,
-  definition: contract.ProgramSignature,
-  { variables, counter }: ProgramState,
-  specs: Readonly<Record<string, TensorSpec>>,
-): TracedProgram {
+export function traceWhole({
+  graph,
+  sites,
+  backend,
+  definition,
+  state: { variables, counter },
+  specs,
+}: Tracing): TracedProgram {
   const outputs = new Map<string, TracedOutput>();
   const assigns: Operation[] = [];
   let fed: FedInputs | undefined;

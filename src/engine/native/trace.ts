@@ -12,6 +12,16 @@ import { isScatter, rowsWritten, type WrittenRows, writeInPlace } from './rows-i
 import { StatesInPlace } from './states-in-place.ts';
 import { addOutput, type TracedOutput } from './traced-output.ts';
 
+/** A program's function, to be traced into a graph for inputs of one shape. */
+export interface Tracing {
+  readonly graph: Graph;
+  readonly sites: OpSites;
+  readonly backend: GraphBackend;
+  readonly definition: contract.ProgramSignature;
+  readonly state: ProgramState;
+  readonly specs: Readonly<Record<string, TensorSpec>>;
+}
+
 /** A program's function as a graph, for inputs of one shape. Everything in it belongs to the graph. */
 export interface TracedProgram extends Pick<FedInputs, 'inputs' | 'bytes'> {
   readonly outputs: ReadonlyMap<string, TracedOutput>;
@@ -24,12 +34,7 @@ export interface TracedProgram extends Pick<FedInputs, 'inputs' | 'bytes'> {
  * it. `onlyTrace`: no other will share the state, so that rows may be written into it where they lie.
  */
 export function trace(
-  graph: Graph,
-  sites: OpSites,
-  backend: GraphBackend,
-  definition: contract.ProgramSignature,
-  { variables, counter }: ProgramState,
-  specs: Readonly<Record<string, TensorSpec>>,
+  { graph, sites, backend, definition, state: { variables, counter }, specs }: Tracing,
   onlyTrace: boolean,
 ): TracedProgram {
   let fed: FedInputs | undefined;
@@ -54,7 +59,7 @@ export function trace(
     const random = graphRandom(graph, definition.seed, counter, (drawn, by, shape) =>
       backend.tensor(drawn, by, shape, DATA_TYPE.float32),
     );
-    const result = callProgram(definition.fn, state, Object.fromEntries(fed.tensors), random);
+    const result = callProgram(definition.fn, state, fed.tensors, random);
     contract.checkResult(definition, result);
 
     for (const [name, tensor] of Object.entries(result.outputs)) {

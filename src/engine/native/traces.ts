@@ -83,8 +83,9 @@ export class Traces {
 
   #trace(specs: contract.Fed['specs'], isWhole: boolean): Traced {
     const start = performance.now();
-    const common = [this.#graph, this.sites, GraphBackend.get(), this.#definition, this.state, specs] as const;
-    const made = isWhole ? traceWhole(...common) : trace(...common, this.#isOnlyTrace);
+    const [graph, definition, backend] = [this.#graph, this.#definition, GraphBackend.get()];
+    const tracing = { graph, sites: this.sites, backend, definition, state: this.state, specs };
+    const made = isWhole ? traceWhole(tracing) : trace(tracing, this.#isOnlyTrace);
     const traced = { ...made, plans: new Map(), isWhole };
     this.#traced.set(shapesOf(specs), traced);
     this.#seconds += (performance.now() - start) / 1000;
